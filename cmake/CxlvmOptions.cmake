@@ -1,0 +1,42 @@
+# SPDX-License-Identifier: Apache-2.0
+# Options, warnings and sanitizers: one interface target that every target of ours links privately.
+
+option(CXLVM_TESTS "Build the tests" ${PROJECT_IS_TOP_LEVEL})
+option(CXLVM_BENCH "Build the benches" ${PROJECT_IS_TOP_LEVEL})
+option(CXLVM_FUZZ "Build the libFuzzer targets (clang only)" OFF)
+option(CXLVM_STATIC "Link a static cxlvm that needs nothing but the kernel" OFF)
+option(CXLVM_WERROR "Treat warnings as errors" OFF)
+set(CXLVM_SANITIZE "" CACHE STRING "Sanitizers, as -fsanitize= takes them: address,undefined or thread")
+
+if(NOT CMAKE_BUILD_TYPE AND NOT CMAKE_CONFIGURATION_TYPES)
+    set(CMAKE_BUILD_TYPE Release CACHE STRING "Build type" FORCE)
+endif()
+set(CMAKE_CXX_EXTENSIONS OFF)
+set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
+
+if(NOT CMAKE_SYSTEM_NAME STREQUAL "Linux" OR NOT CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
+    message(FATAL_ERROR "cxlvm runs on x86-64 Linux only (this is ${CMAKE_SYSTEM_NAME} on "
+                        "${CMAKE_SYSTEM_PROCESSOR})")
+endif()
+
+add_library(cxlvm_build_flags INTERFACE)
+target_compile_options(cxlvm_build_flags INTERFACE $<$<COMPILE_LANGUAGE:CXX>:
+    -Wall -Wextra -Wpedantic -Wconversion -Wsign-conversion -Wshadow -Wold-style-cast -Wcast-align
+    -Wcast-qual -Woverloaded-virtual -Wnon-virtual-dtor -Wformat=2 -Wundef
+    $<$<CXX_COMPILER_ID:Clang>:-Wthread-safety>
+    $<$<BOOL:${CXLVM_WERROR}>:-Werror>
+    -ffunction-sections -fdata-sections>)
+target_link_options(cxlvm_build_flags INTERFACE -Wl,--gc-sections)
+
+if(CXLVM_SANITIZE)
+    set(sanitize_flags -fsanitize=${CXLVM_SANITIZE} -fno-omit-frame-pointer
+                       -fno-sanitize-recover=all)
+    # Every target, tests included: a library built without it hides what its callers do to it.
+    add_compile_options("$<$<COMPILE_LANGUAGE:CXX,C>:${sanitize_flags}>")
+    add_link_options(${sanitize_flags})
+endif()
+if(CXLVM_STATIC)
+    set(BUILD_SHARED_LIBS OFF)
+    add_link_options(-static)
+    set(CMAKE_INTERPROCEDURAL_OPTIMIZATION ON)
+endif()

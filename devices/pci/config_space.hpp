@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+#include "devices/pci/spec.hpp"
+#include "devices/register_file.hpp"
+
+namespace cxlvm::pci {
+
+/// What a function says it is.
+struct Identity {
+    std::uint16_t vendor_id = 0;
+    std::uint16_t device_id = 0;
+    std::uint8_t revision = 0;
+    std::uint32_t class_code = 0;  ///< 24 bits: base class, sub-class, programming interface
+    std::uint16_t subsystem_vendor_id = 0;
+    std::uint16_t subsystem_id = 0;
+    std::uint8_t interrupt_pin = 0;  ///< 0 for none, 1 for INTA#
+};
+
+/// The 4 KiB configuration space of a function with a type 0 header and two chains of capabilities.
+/// Not thread-safe: the function locks.
+///
+/// Capabilities are added at set-up, each behind the last. One that does not fit is a broken
+/// invariant of ours.
+class ConfigSpace {
+  public:
+    explicit ConfigSpace(const Identity& identity);
+
+    /// Adds a capability of `size` bytes, its header of two included. `body` has offsets from the
+    /// capability's start. Returns where it lies.
+    std::uint16_t add_capability(std::uint8_t id, std::uint16_t size,
+                                 std::span<const RegisterSpec> body);
+    /// The same in the extended space, with a header of four bytes.
+    std::uint16_t add_extended_capability(std::uint16_t id, std::uint8_t version,
+                                          std::uint16_t size, std::span<const RegisterSpec> body);
+
+    /// A guest's access.
+    IoStatus read(std::uint64_t offset, std::span<std::byte> data) const noexcept {
+        return registers_.read(offset, data);
+    }
+    IoStatus write(std::uint64_t offset, std::span<const std::byte> data) noexcept {
+        return registers_.write(offset, data);
+    }
+    void reset() noexcept { registers_.reset(); }
+
+    /// The function's own access.
+    [[nodiscard]] RegisterFile& registers() noexcept { return registers_; }
+    [[nodiscard]] const RegisterFile& registers() const noexcept { return registers_; }
+
+  private:
+    /// A chain: where the next capability goes, and the last one so far.
+    struct Chain {
+        std::uint16_t next;
+        std::uint16_t end;
+        std::uint16_t last = 0;  ///< 0 while the chain is empty
+    };
+
+    /// Reserves `size` bytes and adds the body; returns where.
+    std::uint16_t place(Chain& chain, std::uint16_t size, std::uint16_t header,
+                        std::span<const RegisterSpec> body);
+
+    RegisterFile registers_;
+    Chain capabilities_{.next = kFirstCapability, .end = kLegacyConfigSize};
+    Chain extended_{.next = kFirstExtendedCapability, .end = kConfigSpaceSize};
+};
+
+}  // namespace cxlvm::pci

@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "devices/pci/function.hpp"
+
+namespace cxlvm::pci {
+
+IoStatus check_access(std::uint64_t offset, std::size_t size) noexcept {
+    if (size != 1 && size != 2 && size != 4) {
+        return IoStatus::BadSize;
+    }
+    return offset % 4 + size <= 4 ? IoStatus::Ok : IoStatus::BadAlign;
+}
+
+PciFunction::PciFunction(const char* name, const Identity& identity)
+    : name_(name), config_(identity) {}
+
+IoStatus PciFunction::read(std::uint64_t offset, std::span<std::byte> data) noexcept {
+    if (const IoStatus status = check_access(offset, data.size()); status != IoStatus::Ok) {
+        return status;
+    }
+    const io::MutexLock lock(mutex_);
+    return config_.read(offset, data);
+}
+
+IoStatus PciFunction::write(std::uint64_t offset, std::span<const std::byte> data) noexcept {
+    if (const IoStatus status = check_access(offset, data.size()); status != IoStatus::Ok) {
+        return status;
+    }
+    {
+        const io::MutexLock lock(mutex_);
+        if (const IoStatus status = config_.write(offset, data); status != IoStatus::Ok) {
+            return status;
+        }
+    }
+    config_written(offset, data.size());
+    return IoStatus::Ok;
+}
+
+void PciFunction::config_written(std::uint64_t /*offset*/, std::size_t /*size*/) noexcept {}
+
+void PciFunction::reset() noexcept {
+    const io::MutexLock lock(mutex_);
+    config_.reset();
+}
+
+}  // namespace cxlvm::pci

@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "devices/register.hpp"
+
+/// What the standards say. Sections are those of the PCI Express Base Specification 6.0 unless
+/// another one is named; "PCI" is the PCI Local Bus Specification 3.0.
+namespace cxlvm::pci {
+
+// Sizes (7.2).
+inline constexpr std::size_t kConfigSpaceSize = 4096;
+inline constexpr std::size_t kLegacyConfigSize = 256;
+inline constexpr unsigned kDevicesPerBus = 32;
+inline constexpr unsigned kFunctionsPerDevice = 8;
+
+// Offsets common to all header types (7.5.1.1) and of type 0 (7.5.1.2).
+enum class ConfigOffset : std::uint16_t {
+    VendorId = 0x00,
+    DeviceId = 0x02,
+    Command = 0x04,
+    Status = 0x06,
+    RevisionId = 0x08,
+    ClassCode = 0x09,  ///< 3 bytes: programming interface, sub-class, base class
+    CacheLineSize = 0x0c,
+    LatencyTimer = 0x0d,
+    HeaderType = 0x0e,
+    Bist = 0x0f,
+    Bar0 = 0x10,  ///< six dwords
+    CardbusCis = 0x28,
+    SubsystemVendorId = 0x2c,
+    SubsystemId = 0x2e,
+    ExpansionRom = 0x30,
+    CapabilitiesPointer = 0x34,
+    InterruptLine = 0x3c,
+    InterruptPin = 0x3d,
+};
+/// Where capabilities may lie (7.5.1.1.11, 7.6.1).
+inline constexpr std::uint16_t kFirstCapability = 0x40;
+inline constexpr std::uint16_t kFirstExtendedCapability = 0x100;
+
+// Command register (7.5.1.1.3).
+inline constexpr Field<bool, 0, 0> kCommandIo;
+inline constexpr Field<bool, 1, 1> kCommandMemory;
+inline constexpr Field<bool, 2, 2> kCommandBusMaster;
+inline constexpr Field<bool, 6, 6> kCommandParityResponse;
+inline constexpr Field<bool, 8, 8> kCommandSerr;
+inline constexpr Field<bool, 10, 10> kCommandInterruptDisable;
+
+// Status register (7.5.1.1.4).
+inline constexpr Field<bool, 3, 3> kStatusInterrupt;
+inline constexpr Field<bool, 4, 4> kStatusCapabilities;
+inline constexpr Field<bool, 8, 8> kStatusMasterDataParityError;
+inline constexpr Field<bool, 11, 11> kStatusSignaledTargetAbort;
+inline constexpr Field<bool, 12, 12> kStatusReceivedTargetAbort;
+inline constexpr Field<bool, 13, 13> kStatusReceivedMasterAbort;
+inline constexpr Field<bool, 14, 14> kStatusSignaledSystemError;
+inline constexpr Field<bool, 15, 15> kStatusDetectedParityError;
+
+// Header type register (7.5.1.1.9).
+inline constexpr Field<std::uint8_t, 6, 0> kHeaderLayout;
+inline constexpr Field<bool, 7, 7> kHeaderMultiFunction;
+
+// Capability header: the id, then the pointer to the next one, whose low two bits are reserved
+// (PCI 6.7). 7.6.3: extended capability header.
+inline constexpr std::uint16_t kCapabilityHeaderSize = 2;
+inline constexpr std::uint16_t kExtendedCapabilityHeaderSize = 4;
+inline constexpr Field<std::uint16_t, 15, 0> kExtendedCapabilityId;
+inline constexpr Field<std::uint8_t, 19, 16> kExtendedCapabilityVersion;
+inline constexpr Field<std::uint16_t, 31, 20> kExtendedCapabilityNext;
+
+// Class codes (PCI Code and ID Assignment Specification 1.16, 1.7): base class, sub-class,
+// programming interface.
+inline constexpr std::uint32_t kClassHostBridge = 0x06'00'00;
+
+// ECAM address (7.2.2, table 7-1).
+inline constexpr Field<std::uint8_t, 27, 20> kEcamBus;
+inline constexpr Field<std::uint8_t, 19, 15> kEcamDevice;
+inline constexpr Field<std::uint8_t, 14, 12> kEcamFunction;
+inline constexpr Field<std::uint16_t, 11, 0> kEcamRegister;
+
+// CONFIG_ADDRESS and CONFIG_DATA (PCI 3.2.2.3.2), as offsets from port 0xCF8. The bits of
+// kAddressRegister name a dword.
+inline constexpr std::uint64_t kConfigAddressOffset = 0;
+inline constexpr std::uint64_t kConfigDataOffset = 4;
+inline constexpr Field<bool, 31, 31> kAddressEnable;
+inline constexpr Field<std::uint8_t, 23, 16> kAddressBus;
+inline constexpr Field<std::uint8_t, 15, 11> kAddressDevice;
+inline constexpr Field<std::uint8_t, 10, 8> kAddressFunction;
+inline constexpr Field<std::uint8_t, 7, 2> kAddressRegister;
+
+// Reset control, port 0xCF9 of Intel chipsets (RST_CNT, ICH9 datasheet, 13.7.5).
+inline constexpr std::uint64_t kResetControlOffset = 1;
+inline constexpr Field<bool, 1, 1> kResetSystem;  ///< kind of reset: hard
+inline constexpr Field<bool, 2, 2> kResetCpu;     ///< its rise resets
+inline constexpr Field<bool, 3, 3> kResetFull;    ///< kind of reset: with a power cycle
+
+}  // namespace cxlvm::pci

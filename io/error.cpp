@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "io/error.hpp"
+
+#include <cstdio>
+#include <cstdlib>
+
+namespace cxlvm::io {
+
+Error::Error(std::error_code code, const std::string& context, Fault fault)
+    : std::system_error(code),
+      message_(code ? context + ": " + code.message() : context),
+      fault_(fault) {}
+
+void throw_error(int error, const std::string& context, Fault fault) {
+    throw Error(std::error_code(error, std::generic_category()), context, fault);
+}
+
+void throw_errno(const std::string& context, Fault fault) {
+    throw_error(errno, context, fault);
+}
+
+void throw_input(const std::string& message) {
+    throw Error({}, message, Fault::Input);
+}
+
+void check(bool invariant, const char* message) noexcept {
+    if (!invariant) [[unlikely]] {
+        std::fprintf(stderr, "cxlvm: internal error: %s\n", message);
+        std::abort();
+    }
+}
+
+}  // namespace cxlvm::io

@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "memory/guest_memory.hpp"
+
+namespace cxlvm {
+
+/// How a page is made resident.
+enum class PopulateMethod : std::uint8_t {
+    Kernel,  ///< MADV_POPULATE_WRITE (Linux 5.14), by touching where the kernel has none
+    Touch,   ///< one write to each page that changes nothing
+};
+
+/// Makes memory resident on several threads.
+struct PrefaultJob {
+    std::vector<std::span<std::byte>> areas{};       ///< page aligned
+    std::size_t page_size = 4096;                    ///< of the memory, for Touch
+    std::size_t chunk_size = std::size_t{64} << 20;  ///< what a thread takes at once
+    /// False where a pool was reserved already: how much is free then says nothing.
+    bool watch_free_memory = true;
+    std::optional<unsigned> numa_node{};  ///< the threads run on this node's CPUs when it has any
+    PopulateMethod method = PopulateMethod::Kernel;
+    std::chrono::milliseconds progress_interval{1000};
+};
+
+/// Throws Error (Host) when the host runs out of memory, which is noticed before the kernel has to
+/// kill something. What the progress callback throws ends the work and is passed on.
+void prefault(const PrefaultJob& job, const PrefaultConfig& config);
+
+}  // namespace cxlvm

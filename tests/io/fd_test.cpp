@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "io/fd.hpp"
+
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include "io/error.hpp"
+
+namespace cxlvm::io {
+namespace {
+
+bool is_open(int fd) {
+    return ::fcntl(fd, F_GETFD) >= 0;
+}
+
+Fd dev_null() {
+    return open_file("/dev/null", O_RDWR);
+}
+
+TEST(Fd, OwnsNothingByDefaultAndForNegativeNumbers) {
+    EXPECT_FALSE(Fd());
+    EXPECT_FALSE(Fd(-5));
+    EXPECT_EQ(Fd(-5).get(), -1);
+}
+
+TEST(Fd, ClosesOnDestruction) {
+    int number = -1;
+    {
+        const Fd fd = dev_null();
+        number = fd.get();
+        EXPECT_TRUE(is_open(number));
+    }
+    EXPECT_FALSE(is_open(number));
+}
+
+TEST(Fd, MovingLeavesTheSourceEmpty) {
+    Fd first = dev_null();
+    const int number = first.get();
+    Fd second(std::move(first));
+    EXPECT_FALSE(first);  // NOLINT(bugprone-use-after-move): the state under test
+    EXPECT_EQ(second.get(), number);
+    Fd third = dev_null();
+    const int replaced = third.get();
+    third = std::move(second);
+    EXPECT_EQ(third.get(), number);
+    EXPECT_FALSE(is_open(replaced));
+}
+
+TEST(Fd, ReleaseGivesUpOwnershipWithoutClosing) {
+    Fd fd = dev_null();
+    const Fd other(fd.release());
+    EXPECT_FALSE(fd);
+    EXPECT_TRUE(is_open(other.get()));
+}
+
+TEST(Fd, ResetClosesWhatItHeld) {
+    Fd fd = dev_null();
+    const int number = fd.get();
+    fd.reset();
+    EXPECT_FALSE(fd);
+    EXPECT_FALSE(is_open(number));
+}
+
+TEST(Fd, DuplicateIsASecondCloseOnExecDescriptor) {
+    const Fd fd = dev_null();
+    const Fd copy = fd.duplicate();
+    EXPECT_NE(copy.get(), fd.get());
+    EXPECT_NE(::fcntl(copy.get(), F_GETFD) & FD_CLOEXEC, 0);
+    EXPECT_THROW((void)Fd().duplicate(), Error);
+}
+
+TEST(OpenFile, IsCloseOnExec) {
+    EXPECT_NE(::fcntl(dev_null().get(), F_GETFD) & FD_CLOEXEC, 0);
+}
+
+TEST(OpenFile, NamesAMissingFileAsTheCallersFault) {
+    try {
+        (void)open_file("/nonexistent/file", O_RDONLY);
+        FAIL() << "nothing was thrown";
+    } catch (const Error& error) {
+        EXPECT_STREQ(error.what(), "cannot open /nonexistent/file: No such file or directory");
+        EXPECT_EQ(error.fault(), Fault::Input);
+    }
+}
+
+TEST(FileSize, IsThatOfARegularFile) {
+    const Fd file = open_file("/tmp", O_TMPFILE | O_RDWR, 0600);
+    EXPECT_EQ(file_size(file, "scratch"), 0U);
+    ASSERT_EQ(::ftruncate(file.get(), 12345), 0);
+    EXPECT_EQ(file_size(file, "scratch"), 12345U);
+}
+
+TEST(FileSize, RefusesWhatHasNone) {
+    EXPECT_THROW((void)file_size(dev_null(), "/dev/null"), Error);
+    EXPECT_THROW((void)file_size(Fd(), "nothing"), Error);
+}
+
+}  // namespace
+}  // namespace cxlvm::io

@@ -1,0 +1,289 @@
+# SPDX-License-Identifier: Apache-2.0
+# shellcheck shell=bash
+# Makes the outer machine and runs it: a stock Debian kernel under QEMU's emulation, whose /dev/kvm
+# is real. To be sourced after packages.sh and kernels.sh by a script that calls outer_begin once;
+# what it makes, and QEMU, go away when that script ends.
+
+: "${CXLVM_SOURCE_DIR:?set it before sourcing outer.sh}"
+
+outer_folder=$CXLVM_SOURCE_DIR/tests/lab
+outer_cache=$CXLVM_BUILD_DIR/lab/images # parts of images, named by a sum of what went in
+outer_work=                             # this run's own folder
+outer_pid=                              # QEMU
+outer_keep=${outer_keep:-}              # not empty: keep the folder
+
+# An AMD processor with SVM. Without XSAVE and what needs it, because the emulation has no intercept
+# of XSETBV (see README.md), and without what QEMU 7.2 would only warn that it cannot emulate.
+outer_cpu=EPYC,-xsave,-xsavec,-avx,-avx2,-f16c,-fma
+outer_cpu+=,-rdseed,-sha-ni,-fxsr-opt,-misalignsse,-3dnowprefetch,-osvw,-topoext,-nrip-save
+
+outer_say() { echo "lab: $*" >&2; }
+
+outer_begin() {
+    need_packages "for the outer machine of the nested lab: QEMU, busybox, archives of its files" \
+        qemu-system-x86 busybox-static cpio xz-utils zstd lz4 kmod g++ debian-archive-keyring
+    mkdir -p "$outer_cache" "$CXLVM_BUILD_DIR/lab/logs"
+    outer_work=$(mktemp -d "$CXLVM_BUILD_DIR/lab/run.XXXXXX")
+    trap outer_end EXIT
+    trap 'exit 130' INT
+    trap 'exit 143' TERM HUP
+}
+
+outer_end() {
+    if [[ -n $outer_pid ]]; then
+        kill -KILL "$outer_pid" 2>/dev/null || true
+        wait "$outer_pid" 2>/dev/null || true
+    fi
+    if [[ -n $outer_keep ]]; then
+        outer_say "kept $outer_work: command (QEMU's), image.cpio and logs"
+    elif [[ -n $outer_work ]]; then
+        rm -rf "$outer_work"
+    fi
+}
+
+# pack FOLDER FILE: the folder as an archive that a kernel takes as part of its initramfs.
+pack() {
+    (cd "$1" && find . -mindepth 1 -print0 | LC_ALL=C sort -z |
+        cpio --null --create --format=newc --owner=0:0 --quiet) >"$2"
+}
+
+# cached_part NAME KEY MAKER ARGUMENT...: prints the file that holds that part of an image; the maker
+# fills a folder, given as its first argument, when no part with this key is there.
+cached_part() {
+    local name=$1 key=$2 part folder
+    shift 2
+    part=$outer_cache/$name-$(sha256sum <<<"$key" | cut -c1-16).cpio
+    if [[ ! -e $part ]]; then
+        folder=$(mktemp -d "$outer_work/part.XXXXXX")
+        "$1" "$folder" "${@:2}" || return 1
+        pack "$folder" "$folder.cpio" || return 1
+        rm -f "$outer_cache/$name"-*.cpio
+        mv "$folder.cpio" "$part"
+        rm -rf "$folder"
+    fi
+    # A newer part of the same name may take its place while this run still needs it.
+    ln -f "$part" "$outer_work/" 2>/dev/null || cp "$part" "$outer_work/"
+    echo "$outer_work/${part##*/}"
+}
+
+sum_of() { sha256sum "$@" | sha256sum; }
+
+# put_busybox FOLDER: busybox under all its names.
+put_busybox() {
+    local applet
+    mkdir -p "$1"/{bin,proc,sys,dev}
+    install -m 755 "$(command -v busybox)" "$1/bin/busybox"
+    while read -r applet; do
+        [[ $applet == busybox ]] || ln -s busybox "$1/bin/$applet"
+    done < <(busybox --list)
+}
+
+# put_modules FOLDER KERNEL MODULE...: uncompressed, with names that sort in the order of insertion.
+put_modules() {
+    local folder=$1 file name number=10
+    mkdir -p "$folder/modules"
+    while read -r file; do
+        name=${file##*/}
+        case $name in
+            *.xz) xz -dc "$file" >"$folder/modules/$number-${name%.xz}" ;;
+            *) cp "$file" "$folder/modules/$number-$name" ;;
+        esac || return 1
+        number=$((number + 1))
+    done < <(module_files "${@:2}")
+}
+
+make_outer_base() {
+    local folder=$1 kernel=$2
+    put_busybox "$folder" || return 1
+    put_modules "$folder" "$kernel" irqbypass kvm kvm-amd || return 1
+    install -m 755 "$outer_folder/outer/init" "$folder/init"
+    mkdir "$folder/lab"
+    cp "$outer_folder"/outer/{lib,shell}.sh "$folder/lab/"
+    put_programs "$folder"
+}
+
+# The initramfs of the inner guests: all the jobs of tests/guest/init.
+make_guest() {
+    local folder=$1 kernel=$2
+    put_busybox "$folder" || return 1
+    put_modules "$folder" "$kernel" button evdev pvpanic-mmio || return 1
+    install -m 755 "$CXLVM_SOURCE_DIR/tests/guest/init" "$folder/init"
+    put_programs "$folder"
+}
+
+# put_programs FOLDER: the programs of tests/guest, for either machine.
+put_programs() {
+    local program
+    for program in "$CXLVM_SOURCE_DIR"/tests/guest/*.cpp; do
+        static_program "$program" "$1/bin/$(basename "$program" .cpp)" || return 1
+    done
+}
+
+# static_program SOURCE PROGRAM: a small program of ours that needs nothing but a kernel.
+static_program() {
+    "${CXX:-g++}" -std=c++20 -O2 -static -s -o "$2" "$1"
+}
+
+# The peer: Debian's QEMU with its libraries and the firmware that microvm wants.
+make_qemu() {
+    local folder=$1 file
+    mkdir -p "$folder"/{bin,usr/share/qemu}
+    file=$(command -v qemu-system-x86_64) || return 1
+    cp "$file" "$folder/bin/"
+    while read -r file; do
+        mkdir -p "$folder$(dirname "$file")"
+        cp -L "$file" "$folder$file" || return 1
+    done < <(ldd "$file" | grep -oE '/[^ ]+')
+    for file in bios-microvm.bin linuxboot_dma.bin pvh.bin kvmvapic.bin qboot.rom; do
+        cp -L "/usr/share/qemu/$file" "$folder/usr/share/qemu/" 2>/dev/null || true
+    done
+}
+
+# lab_kernel SERIES: the folder of the Debian kernel that a scenario names by its series.
+lab_kernel() {
+    case $1 in
+        6.1) debian_kernel bookworm 6.1 ;;
+        7) debian_kernel trixie-backports 7 ;;
+        *)
+            outer_say "no kernel called $1: 6.1 or 7"
+            return 1
+            ;;
+    esac
+}
+
+# vmlinux_of BZIMAGE FILE: the ELF kernel that a bzImage carries, without what it has for
+# relocation. The setup header (Documentation/arch/x86/boot.rst) says where it is.
+vmlinux_of() {
+    local image=$1 sectors offset length payload magic
+    sectors=$(od -An -tu1 -j $((0x1f1)) -N1 "$image")
+    offset=$(od -An -tu4 -j $((0x248)) -N4 "$image")
+    length=$(od -An -tu4 -j $((0x24c)) -N4 "$image")
+    payload=$2.payload
+    # The last four bytes are the unpacked size, which gzip has as part of its own format.
+    tail -c +$(((sectors + 1) * 512 + offset + 1)) "$image" | head -c "$length" >"$payload" || true
+    magic=$(od -An -tx1 -N4 "$payload" | tr -d ' ')
+    case $magic in
+        1f8b*) gzip -dc "$payload" ;;
+        28b52ffd) head -c -4 "$payload" | zstd -qdc ;;
+        fd377a58) head -c -4 "$payload" | xz -qdc ;;
+        02214c18) head -c -4 "$payload" | lz4 -qdc ;;
+        7f454c46) cat "$payload" ;;
+        *)
+            outer_say "$image: a payload of unknown kind $magic"
+            return 1
+            ;;
+    esac >"$2" || return 1
+    rm -f "$payload"
+}
+
+# cxlvm_binary: prints the static binary: CXLVM when set, or that of the preset, brought up to date.
+cxlvm_binary() {
+    local folder=$CXLVM_BUILD_DIR/static file
+    if [[ -n ${CXLVM:-} ]]; then
+        if [[ ! -x $CXLVM ]]; then
+            outer_say "CXLVM=$CXLVM is no program"
+            return 1
+        fi
+        echo "$CXLVM"
+        return
+    fi
+    need_packages "to build cxlvm" cmake ninja-build g++ || return 1
+    outer_say "building the static binary in $folder"
+    (
+        exec 9>"$CXLVM_BUILD_DIR/lab/static.lock"
+        flock 9
+        { [[ -e $folder/build.ninja ]] ||
+            cmake -S "$CXLVM_SOURCE_DIR" --preset static -B "$folder"; } &&
+            cmake --build "$folder"
+    ) >"$CXLVM_BUILD_DIR/lab/logs/static.log" 2>&1 || {
+        outer_say "the static build failed: $CXLVM_BUILD_DIR/lab/logs/static.log"
+        return 1
+    }
+    file=$(find "$folder" -type f -name cxlvm -perm -u+x | head -1)
+    if [[ -z $file ]]; then
+        outer_say "the static build made no program called cxlvm in $folder"
+        return 1
+    fi
+    echo "$file"
+}
+
+# outer_image OUTER_SERIES FOLDER SERIES...: puts together $outer_work/vmlinuz and image.cpio: the
+# base, the folder's files, and the named inner kernels; with_qemu=1 adds the peer.
+outer_image() {
+    local outer inner series folder=$2 part kernels
+    local -a parts
+    outer=$(lab_kernel "$1") || return 1
+    cp "$outer/vmlinuz" "$outer_work/vmlinuz"
+    part=$(cached_part "outer-$1" "$outer $(busybox | head -1) $(sum_of "$outer_folder"/outer/* \
+        "$CXLVM_SOURCE_DIR"/tests/guest/* "$outer_folder"/lib/outer.sh)" make_outer_base "$outer") || return 1
+    parts=("$part")
+    if [[ -n ${with_qemu:-} ]]; then
+        part=$(cached_part qemu "$(dpkg-query -W qemu-system-x86 qemu-system-data)" make_qemu) ||
+            return 1
+        parts+=("$part")
+    fi
+    for series in "${@:3}"; do
+        inner=$(lab_kernel "$series") || return 1
+        kernels=$folder/lab/kernels/$series
+        mkdir -p "$kernels"
+        part=$(cached_part "guest-$series" "$inner $(busybox | head -1) $(sum_of \
+            "$CXLVM_SOURCE_DIR"/tests/guest/* "$outer_folder"/lib/outer.sh)" \
+            make_guest "$inner") || return 1
+        cp "$part" "$kernels/initrd"
+        cp -L "$inner/vmlinuz" "$kernels/bzImage"
+        [[ -e $inner/vmlinux ]] || {
+            vmlinux_of "$inner/vmlinuz" "$outer_work/vmlinux" &&
+                mv "$outer_work/vmlinux" "$inner/vmlinux"
+        } || return 1
+        cp "$inner/vmlinux" "$kernels/vmlinux"
+    done
+    pack "$folder" "$outer_work/payload.cpio" || return 1
+    cat "${parts[@]}" "$outer_work/payload.cpio" >"$outer_work/image.cpio"
+    rm -f "$outer_work/payload.cpio"
+}
+
+# outer_command MEMORY WORDS OPTION...: sets the array outer_qemu; WORDS go to the kernel.
+outer_command() {
+    outer_qemu=(qemu-system-x86_64 -M "q35,kernel-irqchip=split" -accel tcg -cpu "$outer_cpu" -smp 1
+        -m "$1" -nodefaults -no-user-config -display none -no-reboot
+        -kernel "$outer_work/vmlinuz" -initrd "$outer_work/image.cpio"
+        -append "console=ttyS0 quiet panic=-1 mitigations=off $2" "${@:3}")
+    if [[ -n ${with_icount:-} ]]; then
+        outer_qemu+=(-icount "shift=0,sleep=off")
+    fi
+    printf '%q ' "${outer_qemu[@]}" >"$outer_work/command"
+}
+
+# outer_run SECONDS MEMORY WORDS: runs what image.cpio holds to its end. Its console goes to
+# $outer_work/console.log, its second port to steps.log. Prints the steps as they come, and with
+# VERBOSE=1 the console. Fails when the time is over.
+outer_run() {
+    local seconds=$1 console=$outer_work/console.log steps=$outer_work/steps.log
+    local -a followers=()
+    : >"$console"
+    : >"$steps"
+    outer_command "$2" "$3" -chardev "file,id=console,path=$console,append=on" \
+        -serial chardev:console -chardev "file,id=steps,path=$steps,append=on" \
+        -serial chardev:steps
+    "${outer_qemu[@]}" </dev/null 2>"$outer_work/qemu.log" &
+    outer_pid=$!
+    tail -q -n +1 --pid=$outer_pid -s 0.2 -f "$steps" 2>/dev/null | sed -un 's/^step: /  /p' >&2 &
+    followers+=($!)
+    if [[ ${VERBOSE:-} == 1 ]]; then
+        tail -q -n +1 --pid=$outer_pid -s 0.2 -f "$console" >&2 &
+        followers+=($!)
+    fi
+    local end=$((SECONDS + seconds)) late=
+    while kill -0 "$outer_pid" 2>/dev/null; do
+        if ((SECONDS >= end)); then
+            late=1
+            kill -KILL "$outer_pid"
+            break
+        fi
+        sleep 0.2
+    done
+    wait "$outer_pid" 2>/dev/null || true
+    outer_pid=
+    wait "${followers[@]}" || true
+    [[ -z $late ]]
+}

@@ -1,0 +1,84 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# Tests of the lab's own functions: needs neither network nor root, and starts no machine.
+set -euo pipefail
+shopt -s inherit_errexit
+
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+CXLVM_SOURCE_DIR=$(cd "$here/../.." && pwd)
+CXLVM_BUILD_DIR=$(mktemp -d)
+trap 'rm -rf "$CXLVM_BUILD_DIR"' EXIT
+scenario_folder=$CXLVM_BUILD_DIR/scenarios
+# shellcheck source-path=SCRIPTDIR source=lib/packages.sh
+source "$here/lib/packages.sh"
+# shellcheck source-path=SCRIPTDIR source=lib/kernels.sh
+source "$here/lib/kernels.sh"
+# shellcheck source-path=SCRIPTDIR source=lib/outer.sh
+source "$here/lib/outer.sh"
+# shellcheck source-path=SCRIPTDIR source=lib/scenario.sh
+source "$here/lib/scenario.sh"
+
+failed=0
+expect() {
+    if [[ $2 == "$3" ]]; then
+        echo "ok: $1"
+    else
+        echo "FAIL: $1: '$2', not '$3'"
+        failed=1
+    fi
+}
+
+expect "an installed package is not missing" "$(missing_packages dpkg)" ""
+expect "a package that does not exist is missing" \
+    "$(missing_packages dpkg no-such-package-0)" no-such-package-0
+
+expect "the newest release counts by number" \
+    "$(newest_release 6.1 linux-image-6.1.0-9-cloud-amd64 linux-image-6.1.0-37-cloud-amd64 \
+        linux-image-6.1.0-40-amd64 linux-image-6.12.1-cloud-amd64)" 6.1.0-37-cloud-amd64
+expect "a kernel in parts counts by its binary" \
+    "$(newest_release 7 linux-image-6.19.1-cloud-amd64 linux-binary-7.2.9+deb13-cloud-amd64 \
+        linux-binary-7.2.12+deb13-cloud-amd64)" 7.2.12+deb13-cloud-amd64
+expect "a series that is gone gives the newest there is" \
+    "$(newest_release 7 linux-binary-8.1.2-cloud-amd64 linux-image-6.19.1-cloud-amd64)" \
+    8.1.2-cloud-amd64
+expect "debug symbols are no kernel" \
+    "$(newest_release 6.1 linux-image-6.1.0-9-cloud-amd64-dbg)" ""
+
+mkdir -p "$scenario_folder"
+printf '%s\n' "# Purpose: something" "# Needs: memory=64 kernels=6.1,7" >"$scenario_folder/one.sh"
+expect "a need that is stated" "$(scenario_need one memory 1)" 64
+expect "a need that is not stated" "$(scenario_need one time 180)" 180
+expect "the list names purposes" "$(scenario_list | tr -s ' ')" "one something"
+scenario_exists ../one && expect "a scenario outside the folder" found refused
+
+# A bzImage with one sector of set-up behind the boot sector and a payload at offset 0x10 of the
+# rest (Documentation/arch/x86/boot.rst: setup_sects, payload_offset, payload_length).
+little_endian() { printf "%b" "$(printf '\\x%02x\\x%02x\\x%02x\\x%02x' \
+    $(($1 & 255)) $(($1 >> 8 & 255)) $(($1 >> 16 & 255)) $(($1 >> 24 & 255)))"; }
+bzimage_with() {
+    head -c 1040 /dev/zero
+    cat "$1"
+}
+put_at() { dd of="$2" bs=1 seek="$1" conv=notrunc status=none; }
+image=$CXLVM_BUILD_DIR/image payload=$CXLVM_BUILD_DIR/payload
+head -c 10000 /dev/urandom >"$CXLVM_BUILD_DIR/kernel"
+for packer in "gzip -c" "xz -c" "zstd -qc" "lz4 -lc"; do
+    command -v "${packer%% *}" >/dev/null || continue
+    $packer <"$CXLVM_BUILD_DIR/kernel" >"$payload" 2>/dev/null
+    [[ $packer == gzip* ]] || little_endian 10000 >>"$payload"
+    bzimage_with "$payload" >"$image"
+    printf '\1' | put_at $((0x1f1)) "$image"
+    little_endian 16 | put_at $((0x248)) "$image"
+    little_endian "$(stat -c %s "$payload")" | put_at $((0x24c)) "$image"
+    vmlinux_of "$image" "$CXLVM_BUILD_DIR/vmlinux"
+    expect "a kernel packed with ${packer%% *} comes out" \
+        "$(md5sum <"$CXLVM_BUILD_DIR/vmlinux")" "$(md5sum <"$CXLVM_BUILD_DIR/kernel")"
+done
+printf 'no known format, long enough' >"$payload"
+bzimage_with "$payload" >"$image"
+printf '\1' | put_at $((0x1f1)) "$image"
+little_endian 16 | put_at $((0x248)) "$image"
+little_endian 28 | put_at $((0x24c)) "$image"
+vmlinux_of "$image" "$CXLVM_BUILD_DIR/vmlinux" 2>/dev/null && expect "a foreign payload" taken refused
+
+exit "$failed"

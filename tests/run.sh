@@ -1,0 +1,174 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# Installs what is missing, builds, and runs every test. See usage below.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+# shellcheck source-path=SCRIPTDIR source=packages.sh
+source tests/packages.sh
+exec </dev/null
+
+usage() {
+    cat <<TEXT
+usage: tests/run.sh [--quick] [--only unit|style|kvm|fuzz|lab|bench]...
+
+Installs what is missing from Debian, builds what the tests need, and runs them; the last line is
+"N passed, N failed, N skipped". Logs and results are kept in build/test-results.
+
+  --quick      one build (g++, debug): unit, style and kvm tests
+  --only KIND  tests of that kind alone; may be repeated
+
+Environment
+  FULL=1   also the thread sanitizer, clang-tidy, the fuzz targets (ten minutes each; with
+           --only fuzz alone ten seconds each) and the lab's console scenario, which moves 1 MiB
+           each way through two levels of emulation
+  JOBS=N   processes at a time (default: the number of processors)
+TEXT
+}
+
+quick='' kinds=()
+while (($# > 0)); do
+    case $1 in
+        --quick) quick=1 ;;
+        --only)
+            case ${2:-} in
+                unit | style | kvm | fuzz | lab | bench) kinds+=("$2") ;;
+                *)
+                    usage >&2
+                    exit 2
+                    ;;
+            esac
+            shift
+            ;;
+        --help | -h)
+            usage
+            exit
+            ;;
+        *)
+            usage >&2
+            exit 2
+            ;;
+    esac
+    shift
+done
+
+jobs=${JOBS:-$(nproc)}
+results=$PWD/build/test-results
+rm -rf "$results"
+mkdir -p "$results"
+
+# wanted KIND [full]: whether tests of that kind are to run; "full" ones not with --quick.
+wanted() {
+    if ((${#kinds[@]} > 0)); then
+        [[ " ${kinds[*]} " == *" $1 "* ]]
+    else
+        [[ -z $quick || ${2:-} != full ]]
+    fi
+}
+
+say() { printf '== %s (%d:%02d)\n' "$1" $((SECONDS / 60)) $((SECONDS % 60)); }
+verdict() { echo "$*" >>"$results/verdicts"; }
+
+# build PRESET TARGET...: a failure counts as a failed test.
+build() {
+    local preset=$1 log=$results/build-$1.log options=()
+    shift
+    say "build $preset"
+    # Benches are built where they are run.
+    [[ $preset == debug ]] || options=(-DCXLVM_BENCH=OFF)
+    if ! { cmake --preset "$preset" "${options[@]}" && cmake --build "build/$preset" -j "$jobs" --target "$@"; } \
+        >>"$log" 2>&1; then
+        tail -n 40 "$log"
+        verdict "build $preset FAIL $log"
+        return 1
+    fi
+    if grep -q 'warning:' "$log"; then
+        grep 'warning:' "$log" | sort -u | head
+        verdict "build $preset-warnings FAIL $log"
+    fi
+}
+
+# run_ctest PRESET LABEL [JOBS]: the results go to PRESET-LABEL.xml and its folder.
+run_ctest() {
+    local preset=$1 label=$2 parallel=${3:-$jobs} name=$1-$2 prefix=()
+    say "$label tests, $preset"
+    # The thread sanitizer of g++ 12 cannot map its shadow under every address randomisation.
+    if [[ $preset == tsan ]] && setarch -R true 2>/dev/null; then
+        prefix=(setarch -R)
+    fi
+    mkdir "$results/$name.gtest"
+    GTEST_OUTPUT="xml:$results/$name.gtest/" "${prefix[@]}" ctest --test-dir "build/$preset" \
+        -L "^$label\$" -j "$parallel" --output-on-failure --output-junit "$results/$name.xml" \
+        >"$results/$name.log" 2>&1 || grep -vE ' +Passed +' "$results/$name.log" | tail -n 60
+}
+
+debug_stage() {
+    build debug all || return 0
+    ! wanted unit || run_ctest debug unit
+    ! wanted kvm || run_ctest debug kvm 1
+    ! wanted bench full || run_ctest debug bench 1
+}
+
+style_stage() {
+    # man_page and headers need a built program; clang-tidy the compile commands of clang.
+    cmake --preset clang >"$results/configure-clang.log"
+    build debug cxlvm_cli || return 0
+    run_ctest debug style
+}
+
+sanitizer_stage() {
+    build "$1" all || return 0
+    ! wanted unit full || run_ctest "$1" unit
+    ! wanted kvm full || run_ctest "$1" kvm 1
+}
+
+fuzz_stage() {
+    # With the library in them: clang warns of what g++ does not, thread safety above all. The tests'
+    # own warnings are those of g++, and of clang-tidy.
+    build clang cxlvm_fuzz_targets || return 0
+    run_ctest clang fuzz
+}
+
+# One machine at a time, with nothing beside it: emulation is slow enough alone.
+lab_scenarios() {
+    local scenario log line begun
+    while read -r scenario _; do
+        if [[ $scenario == console && -z ${FULL:-} ]]; then
+            verdict "lab console SKIP takes over ten minutes: FULL=1 runs it"
+            continue
+        fi
+        begun=$SECONDS log=$results/lab-$scenario.log
+        # The verdict's line decides; a run without one has failed too.
+        CXLVM=$PWD/build/static/cxlvm tests/lab/run.sh "$scenario" </dev/null >"$log" 2>&1 ||
+            echo "tests/lab/run.sh: exit code $?" >>"$log"
+        line=$(sed -n "s/^lab: $scenario: //p" "$log" | tail -1)
+        if [[ $line == PASS ]]; then
+            verdict "lab $scenario PASS"
+        else
+            tail -n 30 "$log"
+            line=${line#FAIL: }
+            verdict "lab $scenario FAIL ${line:-no verdict, see $log}"
+        fi
+        say "lab: $scenario took $((SECONDS - begun)) s"
+    done < <(tests/lab/run.sh --list)
+}
+
+lab_stage() {
+    build static cxlvm_cli || return 0
+    say "lab"
+    lab_scenarios </dev/null
+}
+
+# All packages first: what is missing shows in the first minute.
+need_test_packages
+if wanted style || wanted fuzz full; then need_clang_packages; fi
+if wanted unit || wanted kvm || wanted bench full; then debug_stage; fi
+if wanted style; then style_stage; fi
+if wanted unit full || wanted kvm full; then
+    sanitizer_stage asan
+    if [[ -n ${FULL:-} ]]; then sanitizer_stage tsan; fi
+fi
+if wanted fuzz full && [[ -n ${FULL:-} || ${#kinds[@]} != 0 ]]; then fuzz_stage; fi
+if wanted lab full; then lab_stage; fi
+
+say "results"
+exec python3 tests/report.py "$results"

@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "vmm/cli/stop_signals.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <string>
+
+#include "io/event_loop.hpp"
+
+namespace cxlvm::cli {
+namespace {
+
+/// Writes down what it is asked, and stops the loop when told to.
+class Recorder final : public StopTarget {
+  public:
+    Recorder(io::EventLoop& loop, std::size_t stop_after) : loop_(loop), stop_after_(stop_after) {}
+    void request_power_off() noexcept override { record('p'); }
+    void stop() noexcept override { record('s'); }
+    [[nodiscard]] const std::string& calls() const { return calls_; }
+
+  private:
+    void record(char call) noexcept {
+        calls_ += call;
+        if (calls_.size() == stop_after_) {
+            loop_.stop();
+        }
+    }
+
+    io::EventLoop& loop_;
+    std::size_t stop_after_;
+    std::string calls_;
+};
+
+/// What the target was asked for by `signals`, each sent once the one before has been read.
+std::string calls_for(std::initializer_list<int> signals, bool raw_terminal) {
+    const BlockedSignals blocked;
+    io::EventLoop loop;
+    Recorder recorder(loop, signals.size());
+    const StopSignals reader(blocked, loop, recorder, raw_terminal);
+    std::size_t sent = 0;
+    for (const int signal : signals) {
+        ::kill(::getpid(), signal);
+        ++sent;
+        const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(10);
+        while (sent < signals.size() && recorder.calls().size() < sent &&
+               std::chrono::steady_clock::now() < deadline) {
+            loop.run_ready();
+        }
+    }
+    loop.run();
+    return recorder.calls();
+}
+
+TEST(StopSignals, PressThePowerButtonThenEndTheVm) {
+    EXPECT_EQ(calls_for({SIGTERM}, false), "p");
+    EXPECT_EQ(calls_for({SIGTERM, SIGTERM}, false), "ps");
+    EXPECT_EQ(calls_for({SIGHUP, SIGTERM}, true), "ps");
+}
+
+TEST(StopSignals, EndTheVmAtOnceOnAnInterrupt) {
+    EXPECT_EQ(calls_for({SIGINT}, false), "s");
+}
+
+TEST(StopSignals, AnInterruptCountsLikeTermWhenCtrlCBelongsToTheGuest) {
+    EXPECT_EQ(calls_for({SIGINT}, true), "p");
+    EXPECT_EQ(calls_for({SIGINT, SIGINT}, true), "ps");
+}
+
+TEST(BlockedSignals, DoNotKillUsWhenTheyCameTooLate) {
+    {
+        const BlockedSignals blocked;
+        ::kill(::getpid(), SIGTERM);
+        ::kill(::getpid(), SIGINT);
+    }
+    SUCCEED() << "still here";
+}
+
+TEST(BlockedSignals, PutBackTheMaskAndTheBrokenPipeHandling) {
+    sigset_t before;
+    sigset_t after;
+    struct sigaction pipe {};
+    ::pthread_sigmask(SIG_SETMASK, nullptr, &before);
+    {
+        const BlockedSignals blocked;
+        ::sigaction(SIGPIPE, nullptr, &pipe);
+        EXPECT_EQ(pipe.sa_handler, SIG_IGN);
+    }
+    ::pthread_sigmask(SIG_SETMASK, nullptr, &after);
+    ::sigaction(SIGPIPE, nullptr, &pipe);
+    EXPECT_EQ(pipe.sa_handler, SIG_DFL);
+    EXPECT_EQ(sigismember(&before, SIGTERM), sigismember(&after, SIGTERM));
+}
+
+}  // namespace
+}  // namespace cxlvm::cli

@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "vmm/config/json.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cstdio>
+#include <fstream>
+
+#include "tests/vmm/config/expect_input_error.hpp"
+
+namespace cxlvm::config {
+namespace {
+
+using testing::AllOf;
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+VmConfig everything() {
+    VmConfig vm;
+    vm.cpus = {8, 2, 2, 2};
+    vm.memory = {3ULL << 30, PageBacking::Huge2M, true, 1};
+    vm.boot = {"vm,lin\"uz", {"a", "b"}, "console=ttyS0 \\ \t", BootProtocol::Pvh, false};
+    vm.serial = {SerialConfig::Kind::Unix, "/run/ü.sock"};
+    vm.shutdown_timeout = 0;
+    vm.kvm = "fd=7";
+    return vm;
+}
+
+TEST(Json, ReadsWhatItWrites) {
+    for (const VmConfig& vm : {VmConfig{}, everything()}) {
+        const std::string text = to_json(vm);
+        const VmConfig back = from_json(text, "vm.json");
+        EXPECT_EQ(to_json(back), text);
+        EXPECT_EQ(back.cpus.count, vm.cpus.count);
+        EXPECT_EQ(back.cpus.sockets, vm.cpus.sockets);
+        EXPECT_EQ(back.cpus.cores, vm.cpus.cores);
+        EXPECT_EQ(back.cpus.threads, vm.cpus.threads);
+        EXPECT_EQ(back.memory.size, vm.memory.size);
+        EXPECT_EQ(back.memory.backing, vm.memory.backing);
+        EXPECT_EQ(back.memory.prefault, vm.memory.prefault);
+        EXPECT_EQ(back.memory.numa_node, vm.memory.numa_node);
+        EXPECT_EQ(back.boot.kernel, vm.boot.kernel);
+        EXPECT_EQ(back.boot.initrds, vm.boot.initrds);
+        EXPECT_EQ(back.boot.cmdline, vm.boot.cmdline);
+        EXPECT_EQ(back.boot.protocol, vm.boot.protocol);
+        EXPECT_EQ(back.boot.cache, vm.boot.cache);
+        EXPECT_EQ(back.serial.kind, vm.serial.kind);
+        EXPECT_EQ(back.serial.path, vm.serial.path);
+        EXPECT_EQ(back.shutdown_timeout, vm.shutdown_timeout);
+        EXPECT_EQ(back.kvm, vm.kvm);
+    }
+}
+
+TEST(Json, WritesEachValueWithItsOwnType) {
+    const std::string text = to_json(everything());
+    EXPECT_THAT(text, HasSubstr(R"("count": 8)"));
+    EXPECT_THAT(text, HasSubstr(R"("size": "3G")"));
+    EXPECT_THAT(text, HasSubstr(R"("prefault": true)"));
+    EXPECT_THAT(text, HasSubstr(R"("no-cache": true)"));
+    EXPECT_EQ(text.back(), '\n');
+}
+
+TEST(Json, TakesAListAsAnObjectOrAsTheCommandLineWritesIt) {
+    EXPECT_TRUE(
+        from_json(R"({"memory": {"size": 1048576, "prefault": true}})", "f").memory.prefault);
+    EXPECT_EQ(from_json(R"({"memory": "1M,prefault"})", "f").memory.size, 1U << 20);
+    EXPECT_EQ(from_json(R"({"memory": 1048576})", "f").memory.size, 1U << 20);
+    EXPECT_EQ(from_json(R"({"cpus": 3})", "f").cpus.count, 3U);
+    EXPECT_EQ(from_json(R"({"serial": "null"})", "f").serial.kind, SerialConfig::Kind::Null);
+}
+
+TEST(Json, TakesOneInitrdOrSeveral) {
+    EXPECT_THAT(from_json(R"({"initrd": "a"})", "f").boot.initrds, ElementsAre("a"));
+    EXPECT_THAT(from_json(R"({"initrd": ["a", "b"]})", "f").boot.initrds, ElementsAre("a", "b"));
+    EXPECT_THAT(from_json(R"({"initrd": []})", "f").boot.initrds, ElementsAre());
+}
+
+TEST(Json, LeavesWhatIsNotGivenAtItsDefault) {
+    EXPECT_EQ(to_json(from_json("{}", "f")), to_json(VmConfig{}));
+}
+
+TEST(Json, RefusesUnknownNamesAndSuggestsTheNearest) {
+    EXPECT_THAT(input_error([] { (void)from_json(R"({"kernal": "k"})", "vm.json"); }),
+                AllOf(HasSubstr("vm.json"), HasSubstr("kernal"), HasSubstr("'kernel'")));
+    EXPECT_THAT(input_error([] { (void)from_json(R"({"memory": {"sise": 1}})", "vm.json"); }),
+                AllOf(HasSubstr("vm.json: memory"), HasSubstr("sise"), HasSubstr("'size'")));
+}
+
+TEST(Json, RefusesAValueOfAnotherTypeAndNamesIt) {
+    const std::pair<const char*, const char*> cases[] = {
+        {R"({"kernel": 1})", "f: kernel"},
+        {R"({"kernel": null})", "f: kernel"},
+        {R"({"initrd": [["a"]]})", "f: initrd"},
+        {R"({"initrd": {"a": 1}})", "f: initrd"},
+        {R"({"no-cache": "yes"})", "true or false"},
+        {R"({"cpus": {"count": "2"}})", "f: cpus: count"},
+        {R"({"cpus": -2})", "whole number"},
+        {R"({"cpus": 1.5})", "whole number"},
+        {R"({"cpus": 99999999999})", "f: cpus"},
+        {R"({"memory": {"size": -1}})", "f: memory: size"},
+        {R"({"memory": {"size": 1e30}})", "f: memory: size"},
+        {R"({"memory": [1]})", "f: memory"},
+        {R"({"serial": {"stdio": true, "null": true}})", "f: serial"},
+        {R"({"serial": {}})", "f: serial"},
+        {R"({"kernel": "a\u0000b"})", "NUL"},
+    };
+    for (const auto& [text, expected] : cases) {
+        EXPECT_THAT(input_error([&, t = text] { (void)from_json(t, "f"); }), HasSubstr(expected))
+            << text;
+    }
+}
+
+TEST(Json, RefusesANameGivenTwice) {
+    EXPECT_THAT(input_error([] { (void)from_json(R"({"kernel": "a", "kernel": "b"})", "f"); }),
+                HasSubstr("'kernel': given twice"));
+    EXPECT_THAT(input_error([] { (void)from_json(R"({"memory": {"size": 1, "size": 2}})", "f"); }),
+                HasSubstr("'size': given twice"));
+}
+
+TEST(Json, RefusesWhatIsNotJsonAndSaysWhere) {
+    EXPECT_THAT(input_error([] { (void)from_json("{\n\"kernel\": }", "vm.json"); }),
+                AllOf(HasSubstr("vm.json: not JSON"), HasSubstr("line 2")));
+    EXPECT_THAT(input_error([] { (void)from_json("", "f"); }), HasSubstr("not JSON"));
+    EXPECT_THAT(input_error([] { (void)from_json("[1]", "f"); }), HasSubstr("must be an object"));
+    EXPECT_THAT(input_error([] { (void)from_json("\"\xff\n\"", "f"); }), HasSubstr("not JSON"));
+}
+
+TEST(Json, SurvivesDeepNesting) {
+    EXPECT_THAT(input_error([] { (void)from_json(std::string(200000, '['), "f"); }),
+                HasSubstr("not JSON"));
+}
+
+TEST(Json, RefusesToWriteTextThatIsNotUtf8) {
+    VmConfig vm;
+    vm.boot.kernel = "\xff\xfe";
+    EXPECT_THAT(input_error([&] { (void)to_json(vm); }), HasSubstr("UTF-8"));
+}
+
+TEST(Json, IsReadFromAFileThatMessagesName) {
+    const std::string path = testing::TempDir() + "cxlvm_json_test.json";
+    std::ofstream(path) << R"({"cpus": 2})";
+    EXPECT_EQ(load_json(path).cpus.count, 2U);
+    std::ofstream(path) << std::string((1 << 20) + 1, ' ');
+    EXPECT_THAT(input_error([&] { (void)load_json(path); }),
+                AllOf(HasSubstr(path), HasSubstr("1 MiB")));
+    std::remove(path.c_str());
+    EXPECT_THAT(input_error([&] { (void)load_json(path); }), HasSubstr(path));
+}
+
+}  // namespace
+}  // namespace cxlvm::config

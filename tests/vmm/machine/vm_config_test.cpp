@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "vmm/vm_config.hpp"
+
+#include <gtest/gtest.h>
+
+#include <functional>
+#include <string>
+
+#include "io/error.hpp"
+#include "vmm/layout.hpp"
+
+namespace cxlvm {
+namespace {
+
+/// A change that makes a good configuration a bad one, and a word that the message has to have.
+struct BadCase {
+    const char* name;
+    const char* word;
+    std::function<void(VmConfig&)> spoil;
+};
+
+std::ostream& operator<<(std::ostream& out, const BadCase& bad) {
+    return out << bad.name;
+}
+
+class BadConfigTest : public testing::TestWithParam<BadCase> {};
+
+TEST_P(BadConfigTest, IsRefusedAsInputInOneLineThatNamesTheOption) {
+    VmConfig config;
+    GetParam().spoil(config);
+    try {
+        validate(config);
+        FAIL() << "was accepted";
+    } catch (const io::Error& error) {
+        const std::string what = error.what();
+        EXPECT_EQ(error.fault(), io::Fault::Input);
+        EXPECT_NE(what.find(GetParam().word), std::string::npos) << what;
+        EXPECT_EQ(what.find('\n'), std::string::npos) << what;
+    }
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Options, BadConfigTest,
+    testing::Values(
+        BadCase{"NoCpu", "cpus", [](VmConfig& c) { c.cpus.count = 0; }},
+        BadCase{"AbsurdCpus", "cpus", [](VmConfig& c) { c.cpus.count = 1000000; }},
+        BadCase{"TooManyCores", "cpus", [](VmConfig& c) { c.cpus.cores = 3; }},
+        BadCase{"WrongProduct", "cpus",
+                [](VmConfig& c) { c.cpus = {.count = 8, .sockets = 2, .cores = 2, .threads = 1}; }},
+        BadCase{"ProductThatWraps", "cpus",
+                [](VmConfig& c) {
+                    c.cpus = {.count = 1, .sockets = 0x10001, .cores = 0xffff, .threads = 0xffff};
+                }},
+        BadCase{"NoMemory", "memory", [](VmConfig& c) { c.memory.size = 0; }},
+        BadCase{"LittleMemory", "memory", [](VmConfig& c) { c.memory.size = 4096; }},
+        BadCase{"AbsurdMemory", "memory",
+                [](VmConfig& c) { c.memory.size = ~std::uint64_t{4095}; }},
+        BadCase{"OddMemory", "memory", [](VmConfig& c) { c.memory.size += 1; }},
+        BadCase{"OddForHugePages", "memory",
+                [](VmConfig& c) {
+                    c.memory.size = 3ULL << 20;
+                    c.memory.backing = PageBacking::Huge2M;
+                }},
+        BadCase{"OddForGiganticPages", "memory",
+                [](VmConfig& c) { c.memory.backing = PageBacking::Huge1G; }},
+        BadCase{"AbsurdNode", "memory", [](VmConfig& c) { c.memory.numa_node = 1024; }},
+        BadCase{"InitrdWithoutKernel", "initrd", [](VmConfig& c) { c.boot.initrds = {"x"}; }},
+        BadCase{"NamelessInitrd", "initrd",
+                [](VmConfig& c) {
+                    c.boot.kernel = "k";
+                    c.boot.initrds = {""};
+                }},
+        BadCase{"ProtocolWithoutKernel", "protocol",
+                [](VmConfig& c) { c.boot.protocol = BootProtocol::Pvh; }},
+        BadCase{"LongCommandLine", "cmdline",
+                [](VmConfig& c) { c.boot.cmdline.assign(layout::kCommandLineSize, 'x'); }},
+        BadCase{"ZeroInCommandLine", "cmdline",
+                [](VmConfig& c) { c.boot.cmdline = std::string("a\0b", 3); }},
+        BadCase{"FileWithoutPath", "serial",
+                [](VmConfig& c) { c.serial.kind = SerialConfig::Kind::File; }},
+        BadCase{"SocketWithoutPath", "serial",
+                [](VmConfig& c) { c.serial.kind = SerialConfig::Kind::Unix; }},
+        BadCase{"PathThatIsNotUsed", "serial", [](VmConfig& c) { c.serial.path = "/tmp/x"; }},
+        BadCase{"NoDevice", "kvm", [](VmConfig& c) { c.kvm.clear(); }}),
+    [](const auto& test) { return test.param.name; });
+
+TEST(VmConfig, TheDefaultIsValid) {
+    EXPECT_NO_THROW(validate(VmConfig{}));
+}
+
+TEST(VmConfig, ATopologyWhoseProductIsTheCountIsValid) {
+    VmConfig config;
+    config.cpus = {.count = 12, .sockets = 2, .cores = 3, .threads = 2};
+    EXPECT_NO_THROW(validate(config));
+}
+
+TEST(VmConfig, TheLongestCommandLineIsValid) {
+    VmConfig config;
+    config.boot.cmdline.assign(layout::kCommandLineSize - 1, 'x');
+    EXPECT_NO_THROW(validate(config));
+}
+
+}  // namespace
+}  // namespace cxlvm

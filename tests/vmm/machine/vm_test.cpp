@@ -1,0 +1,278 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "vmm/vm.hpp"
+
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
+#include <optional>
+#include <sstream>
+#include <string>
+#include <thread>
+
+#include "io/error.hpp"
+#include "io/operations.hpp"
+#include "tests/vmm/support/kvm_fixture.hpp"
+
+namespace cxlvm {
+namespace {
+
+/// Boots the built-in guest, whose command line says what it does.
+class VmTest : public test::KvmTest {
+  protected:
+    VmTest() : serial_file_(testing::TempDir() + "cxlvm_vm_test." + std::to_string(::getpid())) {}
+    ~VmTest() override { std::filesystem::remove(serial_file_); }
+
+    VmConfig config(const std::string& words) const {
+        VmConfig config;
+        config.memory.size = 32ULL << 20;
+        config.boot.cmdline = "exits=0 quiet " + words;
+        config.serial.kind = SerialConfig::Kind::Null;
+        return config;
+    }
+    VmConfig config_with_output(const std::string& words) const {
+        VmConfig config = this->config(words);
+        config.serial = {SerialConfig::Kind::File, serial_file_};
+        return config;
+    }
+    std::string output() const {
+        std::ifstream file(serial_file_);
+        std::stringstream text;
+        text << file.rdbuf();
+        return text.str();
+    }
+    ExitReason run(const std::string& words) {
+        Vm vm(config(words), log_);
+        return vm.run();
+    }
+
+    io::Log log_{2, io::LogLevel::Off};
+    std::string serial_file_;
+};
+
+TEST_F(VmTest, AGuestThatPowersOffEndsAsPowerOff) {
+    EXPECT_EQ(run(""), ExitReason::PowerOff);
+}
+
+TEST_F(VmTest, AGuestThatAsksForAResetEndsAsReset) {
+    EXPECT_EQ(run("reset"), ExitReason::Reset);
+}
+
+TEST_F(VmTest, AGuestThatReportsAPanicEndsAsGuestPanic) {
+    EXPECT_EQ(run("panic"), ExitReason::GuestPanic);
+}
+
+TEST_F(VmTest, ATripleFaultEndsAsACrashThatIsExplained) {
+    Vm vm(config("triplefault"), log_);
+    EXPECT_EQ(vm.run(), ExitReason::Crash);
+    EXPECT_NE(vm.error().find("triple fault"), std::string::npos) << vm.error();
+}
+
+TEST_F(VmTest, EveryByteOfOutputHasBeenWrittenWhenRunReturns) {
+    Vm vm(config_with_output(""), log_);
+    EXPECT_EQ(vm.run(), ExitReason::PowerOff);
+    const std::string text = output();
+    EXPECT_NE(text.find("end "), std::string::npos) << text;
+    EXPECT_EQ(text.back(), '\n') << text;
+}
+
+TEST_F(VmTest, TheGuestSeesItsCommandLineMemoryProcessorsAndTables) {
+    VmConfig config = config_with_output("");
+    config.boot.cmdline = "exits=0 a-word-of-ours";
+    config.cpus.count = 4;
+    Vm vm(config, log_);
+    EXPECT_EQ(vm.run(), ExitReason::PowerOff);
+    const std::string text = output();
+    EXPECT_NE(text.find("a-word-of-ours"), std::string::npos) << text;
+    EXPECT_NE(text.find("4 processors"), std::string::npos) << text;
+    EXPECT_NE(text.find("00:00.0 1b36:0008"), std::string::npos) << text;
+    EXPECT_NE(text.find("agree"), std::string::npos) << text;
+    EXPECT_NE(text.find("000000100000 - 000001ffffff RAM"), std::string::npos) << text;
+    EXPECT_GT(vm.statistics().io_exits, 0u);
+    EXPECT_GT(vm.statistics().mmio_exits, 0u);
+}
+
+TEST_F(VmTest, StopEndsAGuestThatNeverExitsByItself) {
+    Vm vm(config("spin"), log_);
+    vm.start();
+    vm.stop();
+    EXPECT_EQ(vm.wait(), ExitReason::PowerOff);
+}
+
+TEST_F(VmTest, StopEndsRunFromAnotherThread) {
+    Vm vm(config("spin"), log_);
+    std::thread stopper([&] {
+        EXPECT_TRUE(test::eventually([&] { return vm.statistics().io_exits != 0; }));
+        vm.stop();
+    });
+    EXPECT_EQ(vm.run(), ExitReason::PowerOff);
+    stopper.join();
+}
+
+TEST_F(VmTest, StoppingBeforeTheStartEndsAtOnce) {
+    Vm vm(config("spin"), log_);
+    vm.stop();
+    EXPECT_EQ(vm.run(), ExitReason::PowerOff);
+    EXPECT_EQ(vm.statistics().io_exits, 0u);
+}
+
+TEST_F(VmTest, TheSecondRequestToPowerOffEndsADeafGuest) {
+    VmConfig config = this->config("hang");
+    config.shutdown_timeout = 0;
+    Vm vm(config, log_);
+    vm.start();
+    vm.request_power_off();
+    vm.request_power_off();
+    EXPECT_EQ(vm.wait(), ExitReason::PowerOff);
+}
+
+TEST_F(VmTest, ADeafGuestIsEndedWhenItsTimeToPowerOffIsOver) {
+    VmConfig config = this->config("hang");
+    config.shutdown_timeout = 1;
+    Vm vm(config, log_);
+    vm.start();
+    vm.request_power_off();
+    EXPECT_EQ(vm.wait(), ExitReason::PowerOff);
+}
+
+TEST_F(VmTest, AGuestThatEndsInTimeLeavesNoTimerBehind) {
+    VmConfig config = this->config("");
+    config.shutdown_timeout = 3600;
+    Vm vm(config, log_);
+    vm.request_power_off();
+    EXPECT_EQ(vm.run(), ExitReason::PowerOff);
+}
+
+TEST_F(VmTest, APausedGuestMakesNoExitsUntilItIsResumed) {
+    VmConfig config = this->config("");
+    config.boot.cmdline = "exits=10000000";
+    Vm vm(config, log_);
+    vm.start();
+    const auto exits = [&] { return vm.statistics().io_exits; };
+    ASSERT_TRUE(test::eventually([&] { return exits() > 100; }));
+    vm.pause();
+    const std::uint64_t before = exits();
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    EXPECT_EQ(exits(), before);
+    vm.resume();
+    EXPECT_TRUE(test::eventually([&] { return exits() > before; }));
+    vm.stop();
+    EXPECT_EQ(vm.wait(), ExitReason::PowerOff);
+}
+
+TEST_F(VmTest, TwoMachinesRunInOneProcess) {
+    Vm first(config("spin"), log_);
+    Vm second(config("reset"), log_);
+    first.start();
+    second.start();
+    EXPECT_EQ(second.wait(), ExitReason::Reset);
+    first.stop();
+    EXPECT_EQ(first.wait(), ExitReason::PowerOff);
+}
+
+TEST_F(VmTest, AMachineMayBeGivenUpAtAnyTime) {
+    { const Vm never_started(config(""), log_); }
+    {
+        Vm running(config("spin"), log_);
+        running.start();
+    }
+    {
+        Vm paused(config("spin"), log_);
+        paused.start();
+        paused.pause();
+    }
+    SUCCEED();
+}
+
+TEST_F(VmTest, MoreProcessorsThanTheHostHasRoomForAreAnInputError) {
+    VmConfig config = this->config("");
+    config.cpus.count = 65536;
+    try {
+        const Vm vm(config, log_);
+        FAIL() << "was built";
+    } catch (const io::Error& error) {
+        EXPECT_EQ(error.fault(), io::Fault::Input);
+        EXPECT_NE(std::string(error.what()).find("cpus"), std::string::npos) << error.what();
+    }
+}
+
+TEST_F(VmTest, AMissingKvmDeviceIsTheHostsFault) {
+    VmConfig config = this->config("");
+    config.kvm = "/dev/there-is-no-kvm";
+    try {
+        const Vm vm(config, log_);
+        FAIL() << "was built";
+    } catch (const io::Error& error) {
+        EXPECT_EQ(error.fault(), io::Fault::Host);
+    }
+}
+
+/// A program with a loop of its own, on which it does other things too.
+class EmbedderTest : public VmTest {
+  public:
+    void on_ended() noexcept { ended_ = true; }
+    void on_tick(std::int32_t, std::uint32_t, bool) noexcept { ++ticks_; }
+
+  protected:
+    /// Serves the loop until `done` says so.
+    template <typename Done>
+    [[nodiscard]] bool serve_until(Done done) {
+        return test::eventually([&] {
+            loop_.run_ready();
+            return done();
+        });
+    }
+
+    io::EventLoop loop_;
+    bool ended_ = false;
+    int ticks_ = 0;
+};
+
+TEST_F(EmbedderTest, ServesAMachineAmongItsOwnOperations) {
+    Vm vm(config("reset"), log_, loop_);
+    EXPECT_EQ(&vm.loop(), &loop_);
+    io::TimeoutOp tick(io::Completion::to<&EmbedderTest::on_tick>(*this));
+    auto ended = io::WakeOp::to<&EmbedderTest::on_ended>(loop_, vm.ended(), *this);
+    loop_.start(tick.set(std::chrono::milliseconds(1)));
+    loop_.start(ended);
+    vm.start();
+    EXPECT_TRUE(serve_until([&] { return ended_ && ticks_ == 1; }));
+    EXPECT_EQ(vm.wait(), ExitReason::Reset);
+    // The loop lives on.
+    loop_.start(tick.set(std::chrono::milliseconds(1)));
+    EXPECT_TRUE(serve_until([&] { return ticks_ == 2; }));
+    loop_.cancel(ended);
+    EXPECT_TRUE(serve_until([&] { return ended.idle(); }));
+}
+
+TEST_F(EmbedderTest, RunsSeveralMachinesOneAfterAnotherOnOneLoop) {
+    for (int i = 0; i < 2; ++i) {
+        Vm vm(config("panic"), log_, loop_);
+        EXPECT_EQ(vm.run(), ExitReason::GuestPanic);
+    }
+}
+
+TEST_F(EmbedderTest, RunsTwoMachinesOnOneLoopAtOnce) {
+    Vm first(config("reset"), log_, loop_);
+    Vm second(config("panic"), log_, loop_);
+    first.start();
+    second.start();
+    EXPECT_TRUE(serve_until([&] { return first.ended().drain() != 0; }));
+    EXPECT_EQ(first.wait(), ExitReason::Reset);
+    EXPECT_TRUE(serve_until([&] { return second.ended().drain() != 0; }));
+    EXPECT_EQ(second.wait(), ExitReason::GuestPanic);
+}
+
+TEST_F(EmbedderTest, AMachineThatIsGivenUpLeavesTheLoopUsable) {
+    {
+        Vm vm(config("spin"), log_, loop_);
+        vm.start();
+    }
+    io::TimeoutOp tick(io::Completion::to<&EmbedderTest::on_tick>(*this));
+    loop_.start(tick.set(std::chrono::milliseconds(1)));
+    EXPECT_TRUE(serve_until([&] { return ticks_ == 1; }));
+}
+
+}  // namespace
+}  // namespace cxlvm

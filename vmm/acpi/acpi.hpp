@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "memory/guest_memory.hpp"
+
+namespace cxlvm::acpi {
+
+/// What the tables describe. Fixed addresses come from vmm/layout.hpp.
+struct AcpiConfig {
+    std::vector<std::uint32_t> apic_ids;  ///< one per vCPU; above 254 an x2APIC entry is used
+    GpaRange mmio32;                      ///< window for 32-bit BARs
+    GpaRange mmio64;                      ///< window for 64-bit BARs
+};
+
+/// Builds RSDP, XSDT, FADT (hardware-reduced), MADT, MCFG and DSDT at layout::kAcpiTables, and
+/// returns the RSDP's address. Throws io::Error when they do not fit.
+Gpa install(const AcpiConfig& config, const GuestMemory& memory);
+
+}  // namespace cxlvm::acpi

@@ -1,0 +1,12 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "vmm/acpi/table.hpp"
+
+namespace cxlvm::acpi {
+
+/// The table that says where PCI Express configuration space is mapped (PCI Firmware Specification
+/// 3.3, 4.1.2): one segment group at layout::kEcam.
+[[nodiscard]] TableBytes mcfg();
+
+}  // namespace cxlvm::acpi

@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "vmm/boot/cache_entry.hpp"
+
+#include "io/bits.hpp"
+#include "io/error.hpp"
+
+namespace cxlvm::boot {
+
+namespace {
+
+Digest checksum_of(const CacheEntryHeader& header) noexcept {
+    return Blake2b::of(
+        std::as_bytes(std::span(&header, 1)).first(offsetof(CacheEntryHeader, checksum)));
+}
+
+/// Ascending, disjoint, within the file.
+bool is_valid(const std::vector<Segment>& segments, std::uint64_t size) noexcept {
+    std::uint64_t free_from = 0;
+    for (const Segment& segment : segments) {
+        const auto end = io::checked_add(segment.address.value(), segment.memory_size);
+        if (!end || segment.memory_size == 0 || segment.file_size > segment.memory_size ||
+            segment.address.value() < free_from || segment.offset < kCachePageSize ||
+            segment.offset > size || segment.file_size > size - segment.offset) {
+            return false;
+        }
+        free_from = *end;
+    }
+    return !segments.empty();
+}
+
+}  // namespace
+
+CacheLayout lay_out(const KernelImage& kernel) {
+    CacheLayout layout{.kernel = kernel, .size = kCachePageSize};
+    for (Segment& segment : layout.kernel.segments) {
+        segment.offset =
+            io::align_up(layout.size, kCachePageSize) + segment.address.value() % kCachePageSize;
+        layout.size = segment.offset + segment.file_size;
+    }
+    return layout;
+}
+
+CacheEntryHeader make_header(const CacheLayout& layout, const Digest& payload) {
+    const KernelImage& kernel = layout.kernel;
+    io::check(kernel.segments.size() <= kMaxSegments, "make_header: too many segments");
+    CacheEntryHeader header{};
+    header.magic = CacheEntryHeader::kMagic;
+    header.size = layout.size;
+    header.payload = payload;
+    header.flags = (kernel.entry64 ? CacheEntryHeader::kHasEntry64 : 0) |
+                   (kernel.pvh_entry ? CacheEntryHeader::kHasPvhEntry : 0) |
+                   (kernel.is_linux ? CacheEntryHeader::kIsLinux : 0);
+    header.segment_count = static_cast<std::uint32_t>(kernel.segments.size());
+    header.entry64 = kernel.entry64.value_or(Gpa()).value();
+    header.pvh_entry = kernel.pvh_entry.value_or(Gpa()).value();
+    for (std::size_t i = 0; i < kernel.segments.size(); ++i) {
+        const Segment& segment = kernel.segments[i];
+        header.segments[i] = {.address = segment.address.value(),
+                              .offset = segment.offset,
+                              .file_size = segment.file_size,
+                              .memory_size = segment.memory_size};
+    }
+    header.checksum = checksum_of(header);
+    return header;
+}
+
+std::optional<KernelImage> read_header(const CacheEntryHeader& header, const Digest& payload,
+                                       std::uint64_t size) {
+    if (header.magic != CacheEntryHeader::kMagic || header.size != size ||
+        header.payload != payload || header.segment_count > kMaxSegments ||
+        header.checksum != checksum_of(header)) {
+        return std::nullopt;
+    }
+    KernelImage kernel;
+    for (const auto& segment : std::span(header.segments).first(header.segment_count)) {
+        kernel.segments.push_back({.address = Gpa(segment.address),
+                                   .offset = segment.offset,
+                                   .file_size = segment.file_size,
+                                   .memory_size = segment.memory_size});
+    }
+    if (!is_valid(kernel.segments, size)) {
+        return std::nullopt;
+    }
+    if ((header.flags & CacheEntryHeader::kHasEntry64) != 0) {
+        kernel.entry64 = Gpa(header.entry64);
+    }
+    if ((header.flags & CacheEntryHeader::kHasPvhEntry) != 0) {
+        kernel.pvh_entry = Gpa(header.pvh_entry);
+    }
+    kernel.is_linux = (header.flags & CacheEntryHeader::kIsLinux) != 0;
+    return kernel;
+}
+
+}  // namespace cxlvm::boot

@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "vmm/boot/image.hpp"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <charconv>
+#include <string_view>
+#include <utility>
+
+#include "io/bits.hpp"
+#include "io/error.hpp"
+
+namespace cxlvm::boot {
+
+namespace {
+
+constexpr std::uint64_t kPageSize = 4096;
+
+constexpr std::int64_t nanoseconds(const timespec& time) noexcept {
+    return std::int64_t{time.tv_sec} * 1'000'000'000 + time.tv_nsec;
+}
+
+struct stat status_of(const io::Fd& file, const std::string& what) {
+    struct stat status {};
+    if (::fstat(file.get(), &status) != 0) {
+        io::throw_errno("fstat " + what);
+    }
+    return status;
+}
+
+const char* describe(mode_t mode) noexcept {
+    switch (mode & S_IFMT) {
+        case S_IFDIR:
+            return "a folder";
+        case S_IFIFO:
+            return "a pipe";
+        case S_IFSOCK:
+            return "a socket";
+        case S_IFCHR:
+        case S_IFBLK:
+            return "a device";
+        default:
+            return "not a file";
+    }
+}
+
+io::Fd duplicate_descriptor(const std::string& path, std::string_view number) {
+    int fd = -1;
+    const auto [end, error] = std::from_chars(number.begin(), number.end(), fd);
+    if (error != std::errc() || end != number.end() || fd < 0) {
+        io::throw_input(path + ": fd= takes the number of an open descriptor");
+    }
+    const int copy = ::fcntl(fd, F_DUPFD_CLOEXEC, 0);
+    if (copy < 0) {
+        io::throw_errno(path, errno == EBADF ? io::Fault::Input : io::Fault::Host);
+    }
+    return io::Fd(copy);
+}
+
+}  // namespace
+
+FileIdentity identify(const io::Fd& file, const std::string& what) {
+    const struct stat status = status_of(file, what);
+    return {.device = status.st_dev,
+            .inode = status.st_ino,
+            .size = static_cast<std::uint64_t>(status.st_size),
+            .modified = nanoseconds(status.st_mtim),
+            .changed = nanoseconds(status.st_ctim)};
+}
+
+Image Image::open(const std::string& path) {
+    constexpr std::string_view kPrefix = "fd=";
+    const std::string_view text = path;
+    // O_NONBLOCK: opening a pipe that nobody writes must not wait.
+    io::Fd file = text.substr(0, kPrefix.size()) == kPrefix
+                      ? duplicate_descriptor(path, text.substr(kPrefix.size()))
+                      : io::open_file(path, O_RDONLY | O_NONBLOCK | O_NOCTTY);
+    const struct stat status = status_of(file, path);
+    if (!S_ISREG(status.st_mode)) {
+        io::throw_input(
+            fmt::format("{}: is {}; give a regular file", path, describe(status.st_mode)));
+    }
+    if (status.st_size == 0) {
+        io::throw_input(path + ": the file is empty");
+    }
+    return Image(std::move(file), static_cast<std::uint64_t>(status.st_size), path, false);
+}
+
+Image::Image(std::span<const std::byte> bytes, std::string name)
+    : bytes_(bytes), size_(bytes.size()), name_(std::move(name)) {}
+
+Image::Image(io::Mapping bytes, std::string name)
+    : owned_(std::move(bytes)),
+      bytes_(owned_.bytes()),
+      size_(owned_.size()),
+      name_(std::move(name)) {}
+
+Image::Image(io::Fd sealed, std::uint64_t size, std::string name)
+    : Image(std::move(sealed), size, std::move(name), true) {}
+
+Image::Image(io::Fd file, std::uint64_t size, std::string name, bool sealed)
+    : file_(std::move(file)), size_(size), name_(std::move(name)), sealed_(sealed) {}
+
+std::optional<FileIdentity> Image::identity() const {
+    if (!file_) {
+        return std::nullopt;
+    }
+    return identify(file_, name_);
+}
+
+void Image::read(std::uint64_t offset, std::span<std::byte> out) const {
+    if (offset > size_ || out.size() > size_ - offset) {
+        io::throw_input(
+            fmt::format("{}: the file ends at byte {}, before byte {}: it is "
+                        "truncated; copy it again",
+                        name_, size_, offset + out.size()));
+    }
+    if (!file_) {
+        std::ranges::copy(bytes_.subspan(offset, out.size()), out.begin());
+        return;
+    }
+    while (!out.empty()) {
+        const ssize_t count = io::retry_eintr([&] {
+            return ::pread(file_.get(), out.data(), out.size(), static_cast<off_t>(offset));
+        });
+        if (count < 0) {
+            const bool input = errno == EBADF || errno == EISDIR;  // a descriptor for writing only
+            io::throw_errno("read " + name_, input ? io::Fault::Input : io::Fault::Host);
+        }
+        if (count == 0) {
+            io::throw_input(name_ + ": the file became shorter while it was being read");
+        }
+        out = out.subspan(static_cast<std::size_t>(count));
+        offset += static_cast<std::uint64_t>(count);
+    }
+}
+
+void Image::load(GuestMemory& memory, Gpa base, std::uint64_t offset, std::uint64_t size) const {
+    if (size == 0) {
+        return;
+    }
+    const auto host = memory.span(base, size);
+    io::check(host.has_value(), "Image::load: the destination is not RAM");
+    // Whole pages can be mapped; a page that is shared with something else must be copied into.
+    const std::uint64_t head = std::min(size, io::align_up(base.value(), kPageSize) - base.value());
+    const std::uint64_t whole = io::align_down(size - head, kPageSize);
+    if (!sealed_ || whole == 0 || !io::is_aligned(offset ^ base.value(), kPageSize)) {
+        read(offset, *host);
+        return;
+    }
+    read(offset, host->first(head));
+    memory.load_file(Gpa(base.value() + head), file_, offset + head, whole, name_);
+    read(offset + head + whole, host->subspan(head + whole));
+}
+
+io::Mapping make_buffer(std::uint64_t size, const std::string& what) {
+    return io::Mapping(
+        {.size = size, .protection = PROT_READ | PROT_WRITE, .flags = MAP_PRIVATE | MAP_ANONYMOUS},
+        what);
+}
+
+std::string size_text(std::uint64_t bytes) {
+    if (bytes < 1024) {
+        return fmt::format("{} bytes", bytes);
+    }
+    if (bytes < 1U << 20) {
+        return fmt::format("{} KiB", bytes / 1024 + (bytes % 1024 != 0 ? 1 : 0));
+    }
+    constexpr std::uint64_t kMask = (1U << 20) - 1;
+    const std::uint64_t tenths = (bytes >> 20) * 10 + ((bytes & kMask) * 10 + kMask) / (kMask + 1);
+    return tenths % 10 == 0 ? fmt::format("{} MiB", tenths / 10)
+                            : fmt::format("{}.{} MiB", tenths / 10, tenths % 10);
+}
+
+}  // namespace cxlvm::boot

@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <cstdio>
+#include <optional>
+#include <string>
+
+#include "io/bits.hpp"
+#include "io/fd.hpp"
+#include "io/log.hpp"
+#include "vmm/cli/commands.hpp"
+#include "vmm/cli/pidfile.hpp"
+#include "vmm/cli/run_options.hpp"
+#include "vmm/cli/stop_signals.hpp"
+#include "vmm/config/json.hpp"
+#include "vmm/console/terminal.hpp"
+#include "vmm/vm.hpp"
+
+namespace cxlvm::cli {
+
+namespace {
+
+class VmStopTarget final : public StopTarget {
+  public:
+    explicit VmStopTarget(Vm& vm) noexcept : vm_(vm) {}
+    void request_power_off() noexcept override { vm_.request_power_off(); }
+    void stop() noexcept override { vm_.stop(); }
+
+  private:
+    Vm& vm_;
+};
+
+/// What is left of a Vm once it is gone.
+struct Outcome {
+    ExitReason reason = ExitReason::HostError;
+    std::string error;
+    VmStatistics statistics;
+};
+
+/// The Vm is gone, and with it the terminal's raw mode, when this returns.
+Outcome run_vm(const VmConfig& config, const BlockedSignals& signals, io::Log& log) {
+    Vm vm(config, log);
+    if (!vm.serial_path().empty()) {
+        std::fprintf(stderr, "cxlvm: serial port: %s\n", vm.serial_path().c_str());
+    }
+    const bool raw_terminal =
+        config.serial.kind == SerialConfig::Kind::Stdio && ::isatty(STDIN_FILENO) == 1;
+    VmStopTarget target(vm);
+    const StopSignals stop_signals(signals, vm.loop(), target, raw_terminal);
+    const ExitReason reason = vm.run();
+    return {reason, vm.error(), vm.statistics()};
+}
+
+std::string summary(const Outcome& outcome, std::chrono::duration<double> time) {
+    const VmStatistics& exits = outcome.statistics;
+    return fmt::format(
+        "cxlvm: summary: {} after {:.3f} s; exits: {} port, {} memory, {} other; {} unclaimed\n",
+        to_string(outcome.reason), time.count(), exits.io_exits, exits.mmio_exits,
+        exits.other_exits, exits.unclaimed);
+}
+
+/// Whether the console will change the settings of the terminal at standard input.
+bool takes_terminal(const SerialConfig& serial) {
+    return serial.kind == SerialConfig::Kind::Stdio && ::isatty(STDIN_FILENO) == 1 &&
+           !RawTerminal(STDIN_FILENO).in_background();
+}
+
+io::Fd open_log(const std::string& path) {
+    return path.empty() ? io::Fd() : io::open_file(path, O_WRONLY | O_CREAT | O_APPEND, 0644);
+}
+
+}  // namespace
+
+int run_command(const Arguments& arguments) {
+    const auto start = std::chrono::steady_clock::now();
+    const auto [options, config] = make_run_request(arguments);
+    validate(config);
+    if (options.dump_config) {
+        print(config::to_json(config));
+        return 0;
+    }
+    // First of all: it forks, so there must be neither threads nor files that it would hold.
+    std::optional<TerminalGuardian> guardian;
+    if (takes_terminal(config.serial)) {
+        guardian.emplace(STDIN_FILENO);
+    }
+    const io::Fd log_file = open_log(options.log_file);
+    io::Log log(log_file ? log_file.get() : STDERR_FILENO, options.log_level);
+    const BlockedSignals signals;
+    std::optional<Pidfile> pidfile;
+    if (!options.pidfile.empty()) {
+        pidfile.emplace(options.pidfile);
+        if (pidfile->stale_owner()) {
+            log.info("{}: taken over from process {}, which has ended", options.pidfile,
+                     *pidfile->stale_owner());
+        }
+    }
+    const Outcome outcome = run_vm(config, signals, log);
+    if (outcome.reason == ExitReason::HostError) {
+        std::fprintf(stderr, "cxlvm: error: %s\n", outcome.error.c_str());
+    }
+    if (options.summary) {
+        std::fputs(summary(outcome, std::chrono::steady_clock::now() - start).c_str(), stderr);
+    }
+    return io::to_underlying(outcome.reason);
+}
+
+}  // namespace cxlvm::cli

@@ -1,0 +1,228 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "vmm/config/json.hpp"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+#include <vector>
+
+#include "io/error.hpp"
+#include "io/fd.hpp"
+#include "vmm/config/vm_options.hpp"
+
+namespace cxlvm::config {
+
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+constexpr std::size_t kLargestFile = 1 << 20;
+
+/// Refuses an object that names a key twice: the parser would keep the last one silently.
+class RepeatedKeys {
+  public:
+    explicit RepeatedKeys(std::string_view name) : name_(name) {}
+
+    bool operator()(int /*depth*/, Json::parse_event_t event, const Json& parsed) {
+        if (event == Json::parse_event_t::object_start) {
+            objects_.emplace_back();
+        } else if (event == Json::parse_event_t::object_end) {
+            objects_.pop_back();
+        } else if (event == Json::parse_event_t::key) {
+            const auto& key = parsed.get_ref<const std::string&>();
+            std::vector<std::string>& seen = objects_.back();
+            if (std::find(seen.begin(), seen.end(), key) != seen.end()) {
+                reject(Value{name_, {}, key}, "given twice; give it once");
+            }
+            seen.push_back(key);
+        }
+        return true;
+    }
+
+  private:
+    std::string_view name_;
+    std::vector<std::vector<std::string>> objects_;
+};
+
+Json parse(std::string_view text, std::string_view name) {
+    try {
+        return Json::parse(text.begin(), text.end(), RepeatedKeys(name));
+    } catch (const Json::parse_error& error) {
+        // "[json.exception...] parse error at line 1, column 2: ..."; the tag says nothing to
+        // users.
+        const std::string_view what = error.what();
+        const std::size_t tag = what.find("] ");
+        reject(Value{name, {}, {}},
+               fmt::format("not JSON: {}", tag == what.npos ? what : what.substr(tag + 2)));
+    }
+}
+
+/// A JSON scalar as the command line would have it. Throws io::Error when the type is not the
+/// key's.
+std::string scalar(const Json& json, Kind kind, const Value& value) {
+    const auto mismatch = [&](std::string_view expected) {
+        const std::string text = json.dump(-1, ' ', false, Json::error_handler_t::replace);
+        reject(Value{value.where, value.key, text}, fmt::format("must be {}", expected));
+    };
+    switch (kind) {
+        case Kind::Flag:
+            if (!json.is_boolean()) {
+                mismatch("true or false");
+            }
+            return json.get<bool>() ? "true" : "false";
+        case Kind::Number:
+            if (!json.is_number_unsigned()) {
+                mismatch("a whole number");
+            }
+            return json.dump();
+        case Kind::Size:
+            if (json.is_number_unsigned()) {
+                return json.dump();
+            }
+            if (!json.is_string()) {
+                mismatch("a number of bytes, or a string such as \"512M\"");
+            }
+            break;
+        case Kind::Text:
+            if (!json.is_string()) {
+                mismatch("a string");
+            }
+            break;
+    }
+    return json.get<std::string>();
+}
+
+void read_plain(const Option<VmConfig>& option, const std::string& where, const Json& json,
+                VmConfig& vm) {
+    const Key<VmConfig>& key = option.keys.front();
+    const auto set = [&](const Json& one) {
+        const std::string text = scalar(one, key.kind, Value{where, {}, {}});
+        key.set(vm, Value{where, {}, text});
+    };
+    if (option.repeats && json.is_array()) {
+        std::for_each(json.begin(), json.end(), set);
+    } else {
+        set(json);
+    }
+}
+
+void read_object(const Option<VmConfig>& option, const std::string& where, const Json& json,
+                 VmConfig& vm) {
+    if (option.exclusive && json.size() != 1) {
+        reject(Value{where, {}, {}}, "give exactly one of its keys");
+    }
+    for (const auto& item : json.items()) {
+        const std::string& name = item.key();
+        const auto key = std::find_if(option.keys.begin(), option.keys.end(),
+                                      [&](const KeyInfo& info) { return info.name == name; });
+        if (key == option.keys.end()) {
+            std::vector<std::string_view> known;
+            for (const KeyInfo& info : option.keys) {
+                known.push_back(info.name);
+            }
+            reject_unknown(where, "key", name, known);
+        }
+        const std::string text = scalar(item.value(), key->kind, Value{where, key->name, {}});
+        key->set(vm, Value{where, key->name, text});
+    }
+}
+
+Json typed(Kind kind, const std::string& text) {
+    switch (kind) {
+        case Kind::Flag:
+            return text == "true";
+        case Kind::Number:
+            return std::stoul(text);
+        default:
+            return text;
+    }
+}
+
+Json to_object(const Option<VmConfig>& option, const VmConfig& vm) {
+    Json object = Json::object();
+    for (const Key<VmConfig>& key : option.keys) {
+        for (const std::string& text : key.get(vm)) {
+            object[std::string(key.name)] = typed(key.kind, text);
+        }
+    }
+    return object;
+}
+
+Json to_plain(const Option<VmConfig>& option, const VmConfig& vm) {
+    const Key<VmConfig>& key = option.keys.front();
+    const std::vector<std::string> texts = key.get(vm);
+    if (option.repeats) {
+        return texts.empty() ? Json() : Json(texts);
+    }
+    return texts.empty() ? Json() : typed(key.kind, texts.front());
+}
+
+}  // namespace
+
+VmConfig from_json(std::string_view text, std::string_view name) {
+    const Json json = parse(text, name);
+    if (!json.is_object()) {
+        reject(Value{name, {}, {}}, "the outermost value must be an object: {\"kernel\": ...}");
+    }
+    VmConfig vm;
+    for (const auto& item : json.items()) {
+        const std::string& key = item.key();
+        const Json& value = item.value();
+        const auto options = vm_options();
+        const auto option = std::find_if(options.begin(), options.end(),
+                                         [&](const OptionInfo& info) { return info.name == key; });
+        if (option == options.end()) {
+            reject_unknown(name, "option", key, names(options));
+        }
+        const std::string where = fmt::format("{}: {}", name, key);
+        if (option->is_plain()) {
+            option->reset(vm);
+            read_plain(*option, where, value, vm);
+        } else if (value.is_object()) {
+            read_object(*option, where, value, vm);
+        } else {
+            const Kind kind = value.is_string() ? Kind::Text : option->keys.front().kind;
+            parse_option(*option, where, scalar(value, kind, Value{where, {}, {}}), vm);
+        }
+    }
+    return vm;
+}
+
+VmConfig load_json(const std::string& path) {
+    const io::Fd file = io::open_file(path, O_RDONLY);
+    std::string text(kLargestFile + 1, '\0');
+    std::size_t size = 0;
+    while (size < text.size()) {
+        const ssize_t count = io::retry_eintr(
+            [&] { return ::read(file.get(), text.data() + size, text.size() - size); });
+        if (count < 0) {
+            io::throw_errno(path, io::Fault::Input);
+        }
+        if (count == 0) {
+            text.resize(size);
+            return from_json(text, path);
+        }
+        size += static_cast<std::size_t>(count);
+    }
+    io::throw_input(fmt::format("{}: larger than 1 MiB; is it a configuration?", path));
+}
+
+std::string to_json(const VmConfig& vm) {
+    Json json = Json::object();
+    for (const Option<VmConfig>& option : vm_options()) {
+        Json value = option.is_plain() ? to_plain(option, vm) : to_object(option, vm);
+        if (!value.is_null()) {
+            json[std::string(option.name)] = std::move(value);
+        }
+    }
+    try {
+        return json.dump(4) + "\n";
+    } catch (const Json::type_error&) {
+        io::throw_input("a path or text of the configuration is not UTF-8, which JSON cannot hold");
+    }
+}
+
+}  // namespace cxlvm::config

@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "vmm/vm_config.hpp"
+
+namespace cxlvm::config {
+
+/// Reads a VmConfig written as JSON: an object of the options' names. A plain option's value is a
+/// string, number or boolean (an array of strings for one that repeats); a list is an object of its
+/// keys, or one string as the command line takes it. What is not given keeps its default.
+///
+///     {"kernel": "vmlinuz", "initrd": ["a", "b"], "memory": {"size": "1G", "prefault": true}}
+///
+/// `name` stands for the text in messages. Throws io::Error (Fault::Input) for text that is not
+/// JSON, unknown or repeated names, and values that cannot be used. Does not call validate().
+[[nodiscard]] VmConfig from_json(std::string_view text, std::string_view name);
+
+/// Reads the file at `path`, of at most 1 MiB. Throws io::Error.
+[[nodiscard]] VmConfig load_json(const std::string& path);
+
+/// The JSON that from_json turns into an equal VmConfig, indented, with a final newline. Throws
+/// io::Error (Fault::Input) when a text is not UTF-8, which JSON cannot hold.
+[[nodiscard]] std::string to_json(const VmConfig& vm);
+
+}  // namespace cxlvm::config

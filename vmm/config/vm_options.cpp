@@ -1,0 +1,251 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "vmm/config/vm_options.hpp"
+
+#include <fmt/format.h>
+
+#include <array>
+
+#include "io/bits.hpp"
+#include "vmm/boot/boot.hpp"
+
+namespace cxlvm::config {
+
+namespace {
+
+using VmKey = Key<VmConfig>;
+using VmOption = Option<VmConfig>;
+using Texts = std::vector<std::string>;
+
+Texts text_unless_empty(const std::string& text) {
+    return text.empty() ? Texts{} : Texts{text};
+}
+
+Texts number_unless_zero(unsigned number) {
+    return number == 0 ? Texts{} : Texts{fmt::format("{}", number)};
+}
+
+Texts flag(bool on) {
+    return on ? Texts{"true"} : Texts{};
+}
+
+// boot
+
+constexpr std::array<std::string_view, 4> kProtocols = {"auto", "linux", "bzimage", "pvh"};
+
+constexpr VmKey kBoot[] = {
+    {{{}, Kind::Text, {}, {}, {}},
+     [](VmConfig& vm, const Value& value) {
+         vm.boot.protocol = static_cast<BootProtocol>(parse_choice(value, kProtocols));
+     },
+     [](const VmConfig& vm) {
+         return Texts{std::string(kProtocols[io::to_underlying(vm.boot.protocol)])};
+     }}};
+
+constexpr VmKey kCmdline[] = {
+    {{{}, Kind::Text, {}, boot::kDefaultCommandLine, {}},
+     [](VmConfig& vm, const Value& value) { vm.boot.cmdline = parse_text(value); },
+     [](const VmConfig& vm) { return text_unless_empty(vm.boot.cmdline); }}};
+
+constexpr VmKey kInitrd[] = {
+    {{{}, Kind::Text, {}, "none", {}},
+     [](VmConfig& vm, const Value& value) { vm.boot.initrds.push_back(parse_text(value)); },
+     [](const VmConfig& vm) { return vm.boot.initrds; }}};
+
+constexpr VmKey kKernel[] = {
+    {{{}, Kind::Text, {}, "the built-in guest", {}},
+     [](VmConfig& vm, const Value& value) { vm.boot.kernel = parse_text(value); },
+     [](const VmConfig& vm) { return text_unless_empty(vm.boot.kernel); }}};
+
+constexpr VmKey kNoCache[] = {
+    {{{}, Kind::Flag, {}, {}, {}},
+     [](VmConfig& vm, const Value& value) { vm.boot.cache = !parse_flag(value); },
+     [](const VmConfig& vm) { return flag(!vm.boot.cache); }}};
+
+// cpus
+
+template <unsigned CpuConfig::*Member>
+void set_cpu_number(VmConfig& vm, const Value& value) {
+    vm.cpus.*Member = parse_number(value, 1);
+}
+
+template <unsigned CpuConfig::*Member>
+Texts get_cpu_number(const VmConfig& vm) {
+    return number_unless_zero(vm.cpus.*Member);
+}
+
+constexpr VmKey kCpus[] = {
+    {{"count", Kind::Number, "N", {}, "virtual CPUs"},
+     set_cpu_number<&CpuConfig::count>,
+     get_cpu_number<&CpuConfig::count>},
+    {{"sockets", Kind::Number, "N", "one", "packages that they are spread over"},
+     set_cpu_number<&CpuConfig::sockets>,
+     get_cpu_number<&CpuConfig::sockets>},
+    {{"cores", Kind::Number, "N", "what is left", "cores of a package"},
+     set_cpu_number<&CpuConfig::cores>,
+     get_cpu_number<&CpuConfig::cores>},
+    {{"threads", Kind::Number, "N", "one", "threads of a core"},
+     set_cpu_number<&CpuConfig::threads>,
+     get_cpu_number<&CpuConfig::threads>},
+};
+
+constexpr VmKey kKvm[] = {{{{}, Kind::Text, {}, {}, {}},
+                           [](VmConfig& vm, const Value& value) { vm.kvm = parse_text(value); },
+                           [](const VmConfig& vm) { return text_unless_empty(vm.kvm); }}};
+
+// memory
+
+constexpr std::array<std::string_view, 2> kHugePageSizes = {"2M", "1G"};
+
+void set_backing(VmConfig& vm, const Value& value, PageBacking backing) {
+    if (vm.memory.backing != PageBacking::Anonymous) {
+        reject(value, "hugepages, shared and thp exclude one another; give one of them");
+    }
+    vm.memory.backing = backing;
+}
+
+template <PageBacking Backing>
+void set_backing_flag(VmConfig& vm, const Value& value) {
+    if (parse_flag(value)) {
+        set_backing(vm, value, Backing);
+    }
+}
+
+template <PageBacking Backing>
+Texts get_backing_flag(const VmConfig& vm) {
+    return flag(vm.memory.backing == Backing);
+}
+
+constexpr VmKey kMemory[] = {
+    {{"size", Kind::Size, "SIZE", {}, "bytes, a multiple of the page size in use"},
+     [](VmConfig& vm, const Value& value) { vm.memory.size = parse_size(value); },
+     [](const VmConfig& vm) { return Texts{format_size(vm.memory.size)}; }},
+    {{"hugepages", Kind::Text, "2M|1G", "ordinary pages", "from the host's reserved huge pages"},
+     [](VmConfig& vm, const Value& value) {
+         set_backing(
+             vm, value,
+             parse_choice(value, kHugePageSizes) == 0 ? PageBacking::Huge2M : PageBacking::Huge1G);
+     },
+     [](const VmConfig& vm) {
+         switch (vm.memory.backing) {
+             case PageBacking::Huge2M:
+                 return Texts{"2M"};
+             case PageBacking::Huge1G:
+                 return Texts{"1G"};
+             default:
+                 return Texts{};
+         }
+     }},
+    {{"shared", Kind::Flag, {}, "private", "a memory file that others can map"},
+     set_backing_flag<PageBacking::Shared>,
+     get_backing_flag<PageBacking::Shared>},
+    {{"thp", Kind::Flag, {}, "off", "ask for transparent huge pages"},
+     set_backing_flag<PageBacking::Transparent>,
+     get_backing_flag<PageBacking::Transparent>},
+    {{"prefault", Kind::Flag, {}, "off", "populate all of it before the guest starts"},
+     [](VmConfig& vm, const Value& value) { vm.memory.prefault = parse_flag(value); },
+     [](const VmConfig& vm) { return flag(vm.memory.prefault); }},
+    {{"numa", Kind::Number, "N", "not bound", "host NUMA node that it is bound to"},
+     [](VmConfig& vm, const Value& value) { vm.memory.numa_node = parse_number(value); },
+     [](const VmConfig& vm) {
+         return vm.memory.numa_node ? Texts{fmt::format("{}", *vm.memory.numa_node)} : Texts{};
+     }},
+};
+
+// serial
+
+template <SerialConfig::Kind Where>
+void set_serial_flag(VmConfig& vm, const Value& value) {
+    if (!parse_flag(value)) {
+        return;
+    }
+    vm.serial = SerialConfig{.kind = Where, .path = {}};
+}
+
+template <SerialConfig::Kind Where>
+void set_serial_path(VmConfig& vm, const Value& value) {
+    vm.serial = SerialConfig{.kind = Where, .path = parse_text(value)};
+}
+
+template <SerialConfig::Kind Where>
+Texts get_serial_flag(const VmConfig& vm) {
+    return flag(vm.serial.kind == Where);
+}
+
+template <SerialConfig::Kind Where>
+Texts get_serial_path(const VmConfig& vm) {
+    return vm.serial.kind == Where ? Texts{vm.serial.path} : Texts{};
+}
+
+constexpr VmKey kSerial[] = {
+    {{"stdio", Kind::Flag, {}, {}, "standard input and output; a terminal is made raw"},
+     set_serial_flag<SerialConfig::Kind::Stdio>,
+     get_serial_flag<SerialConfig::Kind::Stdio>},
+    {{"null", Kind::Flag, {}, {}, "dropped"},
+     set_serial_flag<SerialConfig::Kind::Null>,
+     get_serial_flag<SerialConfig::Kind::Null>},
+    {{"file", Kind::Text, "FILE", {}, "output only; the file is made, or emptied first"},
+     set_serial_path<SerialConfig::Kind::File>,
+     get_serial_path<SerialConfig::Kind::File>},
+    {{"pty", Kind::Flag, {}, {}, "a pseudo-terminal, whose name is printed"},
+     set_serial_flag<SerialConfig::Kind::Pty>,
+     get_serial_flag<SerialConfig::Kind::Pty>},
+    {{"unix", Kind::Text, "SOCKET", {}, "listens on a unix socket, one client at a time"},
+     set_serial_path<SerialConfig::Kind::Unix>,
+     get_serial_path<SerialConfig::Kind::Unix>},
+};
+
+constexpr VmKey kShutdownTimeout[] = {
+    {{{}, Kind::Number, {}, {}, {}},
+     [](VmConfig& vm, const Value& value) { vm.shutdown_timeout = parse_number(value); },
+     [](const VmConfig& vm) { return Texts{fmt::format("{}", vm.shutdown_timeout)}; }}};
+
+template <auto Member>
+void reset_member(VmConfig& vm) {
+    vm.*Member = VmConfig{}.*Member;
+}
+
+template <auto Member>
+void reset_boot_member(VmConfig& vm) {
+    vm.boot.*Member = BootConfig{}.*Member;
+}
+
+// By name.
+constexpr VmOption kOptions[] = {
+    {{"boot", "auto|linux|bzimage|pvh", "how the kernel is entered; auto takes the fastest way"},
+     kBoot,
+     reset_boot_member<&BootConfig::protocol>},
+    {{"cmdline", "TEXT", "the kernel's command line"},
+     kCmdline,
+     reset_boot_member<&BootConfig::cmdline>},
+    {{"cpus", "N[,KEY=N]...", "virtual CPUs and how the guest sees them laid out"},
+     kCpus,
+     reset_member<&VmConfig::cpus>},
+    {{"initrd", "FILE", "initial RAM disk; fd=N: a descriptor; joined in order", true},
+     kInitrd,
+     reset_boot_member<&BootConfig::initrds>},
+    {{"kernel", "FILE", "bzImage, ELF vmlinux or PVH image; fd=N: a descriptor"},
+     kKernel,
+     reset_boot_member<&BootConfig::kernel>},
+    {{"kvm", "FILE", "the KVM device; fd=N: a descriptor"}, kKvm, reset_member<&VmConfig::kvm>},
+    {{"memory", "SIZE[,KEY[=VALUE]]...", "the guest's memory"},
+     kMemory,
+     reset_member<&VmConfig::memory>},
+    {{"no-cache", {}, "keep no unpacked kernel under $XDG_CACHE_HOME"},
+     kNoCache,
+     reset_boot_member<&BootConfig::cache>},
+    {{"serial", "WHERE", "where the first serial port's bytes come from and go to", false, true},
+     kSerial,
+     reset_member<&VmConfig::serial>},
+    {{"shutdown-timeout", "SECONDS",
+      "how long a guest may take to power off when asked to; 0 is for ever"},
+     kShutdownTimeout,
+     reset_member<&VmConfig::shutdown_timeout>},
+};
+
+}  // namespace
+
+std::span<const VmOption> vm_options() noexcept {
+    return kOptions;
+}
+
+}  // namespace cxlvm::config

@@ -1,0 +1,216 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <linux/kvm.h>
+#include <sys/ioctl.h>
+
+#include <array>
+#include <cerrno>
+#include <memory>
+#include <system_error>
+
+#include "io/error.hpp"
+#include "io/fd.hpp"
+#include "vmm/host_check/items.hpp"
+
+namespace cxlvm::host_check {
+
+namespace {
+
+static_assert(KVM_GET_API_VERSION == 0xae00 && KVM_CHECK_EXTENSION == 0xae03);
+
+// The header's kvm_cpuid2 has the wrong size in C++ with Debian 12's kernel headers, and with it
+// the number of the request: both are written out here.
+struct CpuidList {
+    std::uint32_t count;
+    std::uint32_t padding;
+    std::array<kvm_cpuid_entry2, 256> entries;
+};
+static_assert(sizeof(kvm_cpuid_entry2) == 40 && offsetof(CpuidList, entries) == 8);
+constexpr unsigned long kGetSupportedCpuid = 0xc008ae05;
+
+// Newer than Debian 12's headers (Linux 6.8).
+constexpr int kCapMemoryFaultInfo = 232;
+
+constexpr std::array kExtensions{
+    KvmExtension{KVM_CAP_IRQCHIP, "IRQCHIP", true},
+    KvmExtension{KVM_CAP_USER_MEMORY, "USER_MEMORY", true},
+    KvmExtension{KVM_CAP_SET_TSS_ADDR, "SET_TSS_ADDR", true},
+    KvmExtension{KVM_CAP_EXT_CPUID, "EXT_CPUID", true},
+    KvmExtension{KVM_CAP_MP_STATE, "MP_STATE", true},
+    KvmExtension{KVM_CAP_IRQ_ROUTING, "IRQ_ROUTING", true},
+    KvmExtension{KVM_CAP_IRQFD, "IRQFD", true},
+    KvmExtension{KVM_CAP_IOEVENTFD, "IOEVENTFD", true},
+    KvmExtension{KVM_CAP_SIGNAL_MSI, "SIGNAL_MSI", true},
+    KvmExtension{KVM_CAP_IMMEDIATE_EXIT, "IMMEDIATE_EXIT", true},
+    KvmExtension{KVM_CAP_READONLY_MEM, "READONLY_MEM", false},
+    KvmExtension{KVM_CAP_ADJUST_CLOCK, "ADJUST_CLOCK", false},
+    KvmExtension{KVM_CAP_GET_TSC_KHZ, "GET_TSC_KHZ", false},
+    KvmExtension{KVM_CAP_TSC_DEADLINE_TIMER, "TSC_DEADLINE_TIMER", false},
+    KvmExtension{KVM_CAP_SPLIT_IRQCHIP, "SPLIT_IRQCHIP", false},
+    KvmExtension{KVM_CAP_X2APIC_API, "X2APIC_API", false},
+    KvmExtension{kCapMemoryFaultInfo, "MEMORY_FAULT_INFO", false},
+};
+
+unsigned address_bits(const io::Fd& kvm) {
+    constexpr std::uint32_t kAddressLeaf = 0x8000'0008;
+    const auto list = std::make_unique<CpuidList>();
+    list->count = static_cast<std::uint32_t>(list->entries.size());
+    if (::ioctl(kvm.get(), kGetSupportedCpuid, list.get()) != 0) {
+        return 0;
+    }
+    for (std::uint32_t i = 0; i < list->count && i < list->entries.size(); ++i) {
+        const kvm_cpuid_entry2& entry = list->entries[i];
+        if (entry.function == kAddressLeaf) {
+            // Bits 23:16 are the guest's own width where they differ (AMD APM volume 3, E.4.7).
+            const unsigned guest = (entry.eax >> 16) & 0xff;
+            return guest != 0 ? guest : entry.eax & 0xff;
+        }
+    }
+    return 0;
+}
+
+std::string message_of(int error) {
+    return std::generic_category().message(error);
+}
+
+CheckItem device_item(const KvmFacts& facts) {
+    CheckItem item{.name = "KVM device", .status = Status::Missing, .found = facts.path};
+    switch (facts.open_error) {
+        case 0:
+            break;
+        case ENOENT:
+        case ENODEV:
+        case ENXIO:
+            item.found = fmt::format("no {}", facts.path);
+            item.remedy =
+                "enable SVM or VT-x in the firmware (in a VM: nested virtualisation), then "
+                "modprobe kvm_amd or kvm_intel";
+            return item;
+        case EACCES:
+        case EPERM:
+            item.found = fmt::format("{} may not be opened by this user", facts.path);
+            item.remedy = "usermod -aG kvm $USER, then log in again";
+            return item;
+        default:
+            item.found = fmt::format("{}: {}", facts.path, message_of(facts.open_error));
+            item.remedy = "see the kernel's log (dmesg) for kvm";
+            return item;
+    }
+    if (facts.api_version != KVM_API_VERSION) {
+        item.found = facts.api_version < 0
+                         ? fmt::format("{} is not a KVM device", facts.path)
+                         : fmt::format("{} has API version {}, not {}", facts.path,
+                                       facts.api_version, KVM_API_VERSION);
+        item.remedy =
+            "load the KVM modules that belong to this kernel: modprobe kvm_amd or "
+            "kvm_intel";
+        return item;
+    }
+    item.status = Status::Ok;
+    item.found = fmt::format("{}, API version {}", facts.path, facts.api_version);
+    return item;
+}
+
+CheckItem extensions_item(const KvmFacts& facts) {
+    std::string needed;
+    std::string useful;
+    for (std::size_t i = 0; i < kExtensions.size(); ++i) {
+        if (i < facts.extensions.size() && facts.extensions[i] > 0) {
+            continue;
+        }
+        std::string& list = kExtensions[i].needed ? needed : useful;
+        list += (list.empty() ? "" : ", ") + std::string(kExtensions[i].name);
+    }
+    CheckItem item{.name = "KVM capabilities", .found = "all that are needed or useful"};
+    if (!needed.empty()) {
+        item.status = Status::Missing;
+        item.found = "lacks " + needed;
+        item.remedy = "a host kernel of 6.1 or newer with the whole of KVM";
+    } else if (!useful.empty()) {
+        item.status = Status::Info;
+        item.found = "all that are needed; without " + useful;
+        item.remedy = "a newer host kernel, where these are wanted";
+    } else {
+        item.status = Status::Ok;
+    }
+    return item;
+}
+
+CheckItem speed_item(const KvmSpeed& speed) {
+    CheckItem item{.name = "KVM execution"};
+    const std::string figures = fmt::format("{:.2f} ns an instruction, {:.1f} us an exit",
+                                            speed.ns_per_instruction, speed.ns_per_exit / 1000);
+    switch (speed.kind) {
+        case KvmSpeed::Kind::Hardware:
+            item.status = Status::Ok;
+            item.found = "by hardware: " + figures;
+            break;
+        case KvmSpeed::Kind::Interpreting:
+            item.status = Status::Warn;
+            item.found = "guest code is interpreted: " + figures;
+            item.remedy =
+                "small guests only, such as the built-in one; Linux needs a host with SVM or VT-x, "
+                "or the nested lab (tests/lab/run.sh)";
+            break;
+        case KvmSpeed::Kind::Absent:
+            item.status = Status::Missing;
+            item.found = "no guest could be run: " + speed.error;
+            item.remedy = "see the kernel's log (dmesg) for kvm";
+            break;
+    }
+    return item;
+}
+
+}  // namespace
+
+std::span<const KvmExtension> kvm_extensions() noexcept {
+    return kExtensions;
+}
+
+KvmFacts gather_kvm_facts(const std::string& path, bool measure_speed) {
+    KvmFacts facts{.path = path};
+    const io::Fd kvm(
+        io::retry_eintr([&] { return ::open(path.c_str(), O_RDWR | O_CLOEXEC | O_NONBLOCK); }));
+    if (!kvm) {
+        facts.open_error = errno;
+        return facts;
+    }
+    facts.api_version = ::ioctl(kvm.get(), KVM_GET_API_VERSION, 0);
+    if (facts.api_version != KVM_API_VERSION) {
+        return facts;
+    }
+    for (const KvmExtension& extension : kExtensions) {
+        facts.extensions.push_back(::ioctl(kvm.get(), KVM_CHECK_EXTENSION, extension.number));
+    }
+    facts.max_vcpus = ::ioctl(kvm.get(), KVM_CHECK_EXTENSION, KVM_CAP_MAX_VCPUS);
+    facts.recommended_vcpus = ::ioctl(kvm.get(), KVM_CHECK_EXTENSION, KVM_CAP_NR_VCPUS);
+    facts.address_bits = address_bits(kvm);
+    if (measure_speed) {
+        facts.speed = measure_kvm_speed(path);
+    }
+    return facts;
+}
+
+Items kvm_items(const KvmFacts& facts) {
+    Items items{device_item(facts)};
+    if (items.front().status != Status::Ok) {
+        return items;  // there is nobody to ask the rest
+    }
+    items.push_back(extensions_item(facts));
+    if (facts.speed) {
+        items.push_back(speed_item(*facts.speed));
+    }
+    items.push_back({.name = "vCPUs",
+                     .status = Status::Info,
+                     .found = fmt::format("at most {}; {} are recommended", facts.max_vcpus,
+                                          facts.recommended_vcpus)});
+    items.push_back({.name = "guest addresses",
+                     .status = Status::Info,
+                     .found = facts.address_bits == 0
+                                  ? std::string("of unknown width")
+                                  : fmt::format("{} bits", facts.address_bits)});
+    return items;
+}
+
+}  // namespace cxlvm::host_check

@@ -1,0 +1,288 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "vmm/kvm/kvm.hpp"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+
+#include <array>
+#include <charconv>
+#include <cstring>
+#include <memory>
+#include <string_view>
+
+#include "io/error.hpp"
+#include "vmm/layout.hpp"
+
+namespace cxlvm {
+
+namespace {
+
+/// ioctl(2) that is repeated when a signal interrupts it; returns what the request returns.
+template <typename... Argument>
+int call(const io::Fd& fd, unsigned long request, Argument... argument) noexcept {
+    return io::retry_eintr([&] { return ::ioctl(fd.get(), request, argument...); });
+}
+
+template <typename... Argument>
+int call_or_throw(const io::Fd& fd, const char* what, unsigned long request, Argument... argument) {
+    const int result = call(fd, request, argument...);
+    if (result < 0) {
+        io::throw_errno(what);
+    }
+    return result;
+}
+
+template <typename... Argument>
+int errno_of(const io::Fd& fd, unsigned long request, Argument... argument) noexcept {
+    return call(fd, request, argument...) < 0 ? errno : 0;
+}
+
+/// A kernel structure that ends in an array: header and entries in one allocation.
+template <typename Header, typename Entry>
+class WithArray {
+  public:
+    explicit WithArray(std::size_t count)
+        : storage_(std::make_unique<std::byte[]>(sizeof(Header) + count * sizeof(Entry))),
+          header_(new (storage_.get()) Header{}) {}
+    explicit WithArray(std::span<const Entry> entries) : WithArray(entries.size()) {
+        std::memcpy(header_ + 1, entries.data(), entries.size_bytes());
+    }
+    [[nodiscard]] Header* operator->() const noexcept { return header_; }
+    [[nodiscard]] Header* get() const noexcept { return header_; }
+    [[nodiscard]] std::vector<Entry> entries(std::size_t count) const {
+        std::vector<Entry> result(count);
+        std::memcpy(result.data(), header_ + 1, count * sizeof(Entry));
+        return result;
+    }
+
+  private:
+    std::unique_ptr<std::byte[]> storage_;
+    Header* header_;
+};
+
+constexpr std::string_view kDescriptorPrefix = "fd=";
+
+io::Fd open_device(const std::string& device) {
+    if (device.starts_with(kDescriptorPrefix)) {
+        int number = -1;
+        const char* const end = device.data() + device.size();
+        const auto parsed = std::from_chars(device.data() + kDescriptorPrefix.size(), end, number);
+        if (parsed.ec != std::errc{} || parsed.ptr != end || number < 0) {
+            io::throw_input("KVM device \"" + device + "\": expected fd=NUMBER");
+        }
+        io::Fd copy(::fcntl(number, F_DUPFD_CLOEXEC, 0));
+        if (!copy) {
+            io::throw_errno("KVM device \"" + device + "\"");
+        }
+        return copy;
+    }
+    io::Fd fd(::open(device.c_str(), O_RDWR | O_CLOEXEC));
+    if (fd) {
+        return fd;
+    }
+    switch (errno) {
+        case ENOENT:
+        case ENODEV:
+        case ENXIO:
+            io::throw_errno("open " + device +
+                            " (load KVM with `modprobe kvm-amd` or `modprobe kvm-intel`; "
+                            "virtualization may have to be switched on in the firmware)");
+        case EACCES:
+        case EPERM:
+            io::throw_errno("open " + device +
+                            " (join the group that may use it: `usermod -aG kvm $USER`, then log "
+                            "in again)");
+        default:
+            io::throw_errno("open " + device);
+    }
+}
+
+struct Required {
+    unsigned number;
+    const char* name;
+};
+/// What every VM here stands on; all of it is in any KVM since Linux 4.13.
+constexpr std::array kRequired = {
+    Required{KVM_CAP_USER_MEMORY, "user memory slots"},
+    Required{KVM_CAP_IRQCHIP, "an in-kernel interrupt controller"},
+    Required{KVM_CAP_IRQ_ROUTING, "interrupt routing"},
+    Required{KVM_CAP_SET_TSS_ADDR, "KVM_SET_TSS_ADDR"},
+    Required{KVM_CAP_SET_IDENTITY_MAP_ADDR, "KVM_SET_IDENTITY_MAP_ADDR"},
+    Required{KVM_CAP_EXT_CPUID, "KVM_GET_SUPPORTED_CPUID"},
+    Required{KVM_CAP_MP_STATE, "KVM_SET_MP_STATE"},
+    Required{KVM_CAP_IMMEDIATE_EXIT, "immediate exit"},
+};
+
+}  // namespace
+
+Kvm::Kvm(const std::string& device) : fd_(open_device(device)) {
+    const int version = call(fd_, KVM_GET_API_VERSION, 0);
+    if (version < 0) {
+        io::throw_errno(device + " is not a KVM device: KVM_GET_API_VERSION");
+    }
+    if (version != KVM_API_VERSION) {
+        io::throw_error(0, fmt::format("{}: KVM interface version {} instead of {}", device,
+                                       version, KVM_API_VERSION));
+    }
+    for (const Required& required : kRequired) {
+        if (capability(required.number) <= 0) {
+            io::throw_error(0, fmt::format("{}: this KVM lacks {}; Linux 4.13 or newer is needed",
+                                           device, required.name));
+        }
+    }
+    run_size_ = static_cast<std::size_t>(
+        call_or_throw(fd_, "KVM_GET_VCPU_MMAP_SIZE", KVM_GET_VCPU_MMAP_SIZE, 0));
+    if (run_size_ < sizeof(kvm_run)) {
+        io::throw_error(
+            0, fmt::format("{}: a vCPU mapping of {} bytes is too small", device, run_size_));
+    }
+}
+
+int Kvm::capability(unsigned number) const noexcept {
+    const int value = call(fd_, KVM_CHECK_EXTENSION, static_cast<unsigned long>(number));
+    return value < 0 ? 0 : value;
+}
+
+std::vector<kvm_cpuid_entry2> Kvm::supported_cpuid() const {
+    // How many there are is found out by asking: E2BIG means more than given.
+    constexpr std::uint32_t kFirstGuess = 128;
+    constexpr std::uint32_t kAbsurd = 4096;
+    for (std::uint32_t count = kFirstGuess; count <= kAbsurd; count *= 2) {
+        const WithArray<kvm_cpuid2, kvm_cpuid_entry2> cpuid(count);
+        cpuid->nent = count;
+        if (call(fd_, KVM_GET_SUPPORTED_CPUID, cpuid.get()) == 0) {
+            return cpuid.entries(cpuid->nent);
+        }
+        if (errno != E2BIG) {
+            break;
+        }
+    }
+    io::throw_errno("KVM_GET_SUPPORTED_CPUID");
+}
+
+unsigned Kvm::max_vcpus() const noexcept {
+    // The kernel's documentation: 4 when the capability is absent.
+    constexpr int kDefault = 4;
+    const int limit = capability(KVM_CAP_MAX_VCPUS);
+    return static_cast<unsigned>(limit > 0 ? limit : kDefault);
+}
+
+unsigned Kvm::vcpu_id_limit() const noexcept {
+    const int limit = capability(KVM_CAP_MAX_VCPU_ID);
+    return limit > 0 ? static_cast<unsigned>(limit) : max_vcpus();
+}
+
+KvmVm::KvmVm(const Kvm& kvm)
+    : fd_(io::retry_eintr([&] { return ::ioctl(kvm.fd(), KVM_CREATE_VM, 0UL); })) {
+    if (!fd_) {
+        io::throw_errno(errno == EBUSY ? "KVM_CREATE_VM (another hypervisor holds the processor's "
+                                         "virtualization extension)"
+                                       : "KVM_CREATE_VM");
+    }
+    std::uint64_t identity_map = layout::kKvmIdentityMap.value();
+    call_or_throw(fd_, "KVM_SET_IDENTITY_MAP_ADDR", KVM_SET_IDENTITY_MAP_ADDR, &identity_map);
+    call_or_throw(fd_, "KVM_SET_TSS_ADDR", KVM_SET_TSS_ADDR,
+                  static_cast<unsigned long>(layout::kKvmTss.value()));
+}
+
+void KvmVm::create_irqchip() const {
+    call_or_throw(fd_, "KVM_CREATE_IRQCHIP", KVM_CREATE_IRQCHIP, 0);
+}
+
+void KvmVm::set_gsi_routes(std::span<const kvm_irq_routing_entry> routes) const {
+    const WithArray<kvm_irq_routing, kvm_irq_routing_entry> routing(routes);
+    routing->nr = static_cast<std::uint32_t>(routes.size());
+    call_or_throw(fd_, "KVM_SET_GSI_ROUTING", KVM_SET_GSI_ROUTING, routing.get());
+}
+
+int KvmVm::set_memory(const kvm_userspace_memory_region& region) const noexcept {
+    return errno_of(fd_, KVM_SET_USER_MEMORY_REGION, &region);
+}
+
+int KvmVm::set_irq_line(std::uint32_t gsi, bool level) const noexcept {
+    kvm_irq_level line{};
+    line.irq = gsi;
+    line.level = level ? 1 : 0;
+    return errno_of(fd_, KVM_IRQ_LINE, &line);
+}
+
+KvmVcpu::KvmVcpu(const Kvm& kvm, const KvmVm& vm, std::uint32_t id)
+    : fd_(io::retry_eintr(
+          [&] { return ::ioctl(vm.fd(), KVM_CREATE_VCPU, static_cast<unsigned long>(id)); })) {
+    if (!fd_) {
+        io::throw_errno(fmt::format("KVM_CREATE_VCPU {}", id));
+    }
+    run_ = io::Mapping({.size = kvm.run_size(),
+                        .protection = PROT_READ | PROT_WRITE,
+                        .flags = MAP_SHARED,
+                        .fd = fd_.get()},
+                       fmt::format("the state of vCPU {}", id));
+}
+
+kvm_run& KvmVcpu::run_page() const noexcept {
+    return *reinterpret_cast<kvm_run*>(run_.bytes().data());
+}
+
+void KvmVcpu::set_cpuid(std::span<const kvm_cpuid_entry2> entries) const {
+    const WithArray<kvm_cpuid2, kvm_cpuid_entry2> cpuid(entries);
+    cpuid->nent = static_cast<std::uint32_t>(entries.size());
+    call_or_throw(fd_, "KVM_SET_CPUID2", KVM_SET_CPUID2, cpuid.get());
+}
+
+std::size_t KvmVcpu::set_msrs(std::span<const kvm_msr_entry> entries) const {
+    const WithArray<kvm_msrs, kvm_msr_entry> msrs(entries);
+    msrs->nmsrs = static_cast<std::uint32_t>(entries.size());
+    return static_cast<std::size_t>(call_or_throw(fd_, "KVM_SET_MSRS", KVM_SET_MSRS, msrs.get()));
+}
+
+kvm_sregs KvmVcpu::sregs() const {
+    kvm_sregs sregs{};
+    call_or_throw(fd_, "KVM_GET_SREGS", KVM_GET_SREGS, &sregs);
+    return sregs;
+}
+
+void KvmVcpu::set_sregs(const kvm_sregs& sregs) const {
+    call_or_throw(fd_, "KVM_SET_SREGS", KVM_SET_SREGS, &sregs);
+}
+
+void KvmVcpu::set_regs(const kvm_regs& regs) const {
+    call_or_throw(fd_, "KVM_SET_REGS", KVM_SET_REGS, &regs);
+}
+
+void KvmVcpu::set_mp_state(std::uint32_t state) const {
+    kvm_mp_state mp_state{};
+    mp_state.mp_state = state;
+    call_or_throw(fd_, "KVM_SET_MP_STATE", KVM_SET_MP_STATE, &mp_state);
+}
+
+void KvmVcpu::set_signal_mask(abi::SignalSet blocked) const {
+    abi::SignalMask mask{.length = sizeof(blocked), .set = {}};
+    std::memcpy(mask.set, &blocked, sizeof(blocked));
+    call_or_throw(fd_, "KVM_SET_SIGNAL_MASK", KVM_SET_SIGNAL_MASK, &mask);
+}
+
+std::uint32_t KvmVcpu::tsc_khz() const noexcept {
+    const int value = call(fd_, KVM_GET_TSC_KHZ, 0);
+    return value < 0 ? 0 : static_cast<std::uint32_t>(value);
+}
+
+int KvmVcpu::run() const noexcept {
+    // Not repeated on EINTR: that is how the vCPU is called back.
+    return ::ioctl(fd_.get(), KVM_RUN, 0UL) < 0 ? errno : 0;
+}
+
+void KvmVcpu::notify_paused() const noexcept {
+    static_cast<void>(call(fd_, KVM_KVMCLOCK_CTRL, 0));
+}
+
+int KvmVcpu::get_regs(kvm_regs& regs) const noexcept {
+    return errno_of(fd_, KVM_GET_REGS, &regs);
+}
+
+int KvmVcpu::get_sregs(kvm_sregs& sregs) const noexcept {
+    return errno_of(fd_, KVM_GET_SREGS, &sregs);
+}
+
+}  // namespace cxlvm

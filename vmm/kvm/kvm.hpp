@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "io/fd.hpp"
+#include "io/mapping.hpp"
+#include "vmm/kvm/kvm_abi.hpp"
+
+namespace cxlvm {
+
+// Thin, typed wrappers of KVM's three kinds of descriptor. Calls of set-up throw io::Error
+// (Fault::Host) naming the request; calls that are made while a guest runs return an errno value, 0
+// for success.
+
+/// The KVM device: what this host offers.
+class Kvm {
+  public:
+    /// `device` is a path, or "fd=N" for a descriptor that somebody else opened and keeps. Checks
+    /// the interface version and the capabilities that every VM here needs.
+    explicit Kvm(const std::string& device);
+
+    [[nodiscard]] int fd() const noexcept { return fd_.get(); }
+    /// KVM_CHECK_EXTENSION: 0 when absent, else a number whose meaning is the capability's.
+    [[nodiscard]] int capability(unsigned number) const noexcept;
+    /// CPUID leaves that the host can give a guest.
+    [[nodiscard]] std::vector<kvm_cpuid_entry2> supported_cpuid() const;
+    /// vCPUs that one VM may have.
+    [[nodiscard]] unsigned max_vcpus() const noexcept;
+    /// The largest number (APIC id) that a vCPU may have, plus 1.
+    [[nodiscard]] unsigned vcpu_id_limit() const noexcept;
+    /// Bytes of a vCPU's shared page and what follows it.
+    [[nodiscard]] std::size_t run_size() const noexcept { return run_size_; }
+
+  private:
+    io::Fd fd_;
+    std::size_t run_size_ = 0;
+};
+
+/// One virtual machine.
+class KvmVm {
+  public:
+    /// Also gives KVM the four pages at layout::kKvmIdentityMap and kKvmTss, which Intel hosts need
+    /// for code in real mode.
+    explicit KvmVm(const Kvm& kvm);
+
+    [[nodiscard]] int fd() const noexcept { return fd_.get(); }
+
+    /// PIC, I/O APIC and one local APIC for each vCPU, in the kernel. Before the first vCPU.
+    void create_irqchip() const;
+    void set_gsi_routes(std::span<const kvm_irq_routing_entry> routes) const;
+
+    /// Adds, changes or (memory_size 0) removes a memory slot. Any thread; waits until no vCPU uses
+    /// the old one.
+    [[nodiscard]] int set_memory(const kvm_userspace_memory_region& region) const noexcept;
+    /// Sets the level of an interrupt line. Any thread.
+    [[nodiscard]] int set_irq_line(std::uint32_t gsi, bool level) const noexcept;
+
+  private:
+    io::Fd fd_;
+};
+
+/// One virtual CPU. Calls come from the thread that runs it, or from set-up before that exists.
+class KvmVcpu {
+  public:
+    KvmVcpu(const Kvm& kvm, const KvmVm& vm, std::uint32_t id);
+
+    [[nodiscard]] int fd() const noexcept { return fd_.get(); }
+    /// The page shared with the kernel; data of port accesses follows the structure.
+    [[nodiscard]] kvm_run& run_page() const noexcept;
+
+    void set_cpuid(std::span<const kvm_cpuid_entry2> entries) const;
+    /// Sets registers in order and stops at the first that is refused; returns how many were set.
+    [[nodiscard]] std::size_t set_msrs(std::span<const kvm_msr_entry> entries) const;
+    [[nodiscard]] kvm_sregs sregs() const;
+    void set_sregs(const kvm_sregs& sregs) const;
+    void set_regs(const kvm_regs& regs) const;
+    /// One of KVM_MP_STATE_*.
+    void set_mp_state(std::uint32_t state) const;
+    /// The signals that are blocked while the guest runs, in place of the thread's own.
+    void set_signal_mask(abi::SignalSet blocked) const;
+    /// Host's frequency of the guest's time-stamp counter in kHz; 0 when unknown.
+    [[nodiscard]] std::uint32_t tsc_khz() const noexcept;
+
+    /// Runs the guest until the next exit.
+    [[nodiscard]] int run() const noexcept;
+    /// Tells a guest that uses kvmclock that it was held up. Fails, harmlessly, when it does not.
+    void notify_paused() const noexcept;
+    /// For messages about a guest that went wrong; nothing is promised when they fail.
+    [[nodiscard]] int get_regs(kvm_regs& regs) const noexcept;
+    [[nodiscard]] int get_sregs(kvm_sregs& sregs) const noexcept;
+
+  private:
+    io::Fd fd_;
+    io::Mapping run_;
+};
+
+}  // namespace cxlvm

@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+
+#include "memory/address.hpp"
+
+/// Where things are in the guest's physical address space and in its I/O ports. Fixed addresses
+/// stand here alone; what depends on the amount of RAM or on the guest's address width is computed.
+namespace cxlvm::layout {
+
+// Below 1 MiB. RAM, except where the memory map says reserved.
+inline constexpr Gpa kGdt{0x500};          ///< boot GDT
+inline constexpr Gpa kBootParams{0x7000};  ///< Linux zero page, or the PVH start info
+inline constexpr Gpa kPageTables{0x9000};  ///< identity map for the 64-bit entry, 6 pages
+inline constexpr Gpa kBootStack{0x8ff0};   ///< top of a stack for code of our own
+inline constexpr Gpa kSetupData{0x10000};  ///< Linux setup_data chain, one page
+inline constexpr Gpa kCommandLine{0x20000};
+inline constexpr std::uint64_t kCommandLineSize = 0x10000;
+inline constexpr Gpa kLowReserved{0x9fc00};  ///< start of the legacy hole (EBDA, VGA, option ROMs)
+inline constexpr Gpa kAcpiTables{0xe0000};   ///< where Linux scans for the RSDP (ACPI 6.5, 5.2.5.1)
+inline constexpr std::uint64_t kAcpiTablesSize = 0x1f000;
+inline constexpr Gpa kFirmware{0xff000};         ///< last page below 1 MiB, where a PC's BIOS ends
+inline constexpr Gpa kResetVector{0xffff0};      ///< FFFF:0000 in real mode
+inline constexpr Gpa kHighMemory{0x100000};      ///< 1 MiB
+inline constexpr Gpa kDefaultKernel{0x1000000};  ///< 16 MiB, where kernels prefer to be
+
+// The 32-bit hole.
+inline constexpr Gpa kHoleBase{0xc000'0000};  ///< end of low RAM at most
+inline constexpr Gpa kMmio32{0xc000'0000};    ///< window for 32-bit BARs
+inline constexpr std::uint64_t kMmio32Size = 0x2000'0000;
+inline constexpr Gpa kEcam{0xe000'0000};  ///< PCIe ECAM; up to 256 buses fit before the I/O APIC
+/// The last PCI bus that exists. MCFG and _CRS announce no more: Linux probes the slots of every
+/// bus that MCFG names through the configuration ports, and for 256 empty buses that is 16,000
+/// exits.
+inline constexpr std::uint8_t kLastPciBus = 0;
+inline constexpr std::uint64_t kEcamSize = (kLastPciBus + 1ULL) << 20;
+inline constexpr Gpa kIoApic{0xfec0'0000};
+inline constexpr Gpa kLocalApic{0xfee0'0000};
+inline constexpr Gpa kKvmIdentityMap{0xfffb'c000};  ///< KVM_SET_IDENTITY_MAP_ADDR, one page
+inline constexpr Gpa kKvmTss{0xfffb'd000};          ///< KVM_SET_TSS_ADDR, three pages
+inline constexpr Gpa kHighRam{0x1'0000'0000};       ///< RAM that does not fit below the hole
+
+// I/O ports.
+inline constexpr std::uint16_t kRtcPort = 0x70;  ///< 2 ports
+inline constexpr std::uint16_t kI8042Data = 0x60;
+inline constexpr std::uint16_t kI8042Command = 0x64;
+inline constexpr std::uint16_t kSerialPort = 0x3f8;  ///< 8 ports
+inline constexpr std::uint16_t kPvpanicPort = 0x505;
+inline constexpr std::uint16_t kAcpiPort = 0x600;       ///< sleep, reset, event registers; 16 ports
+inline constexpr std::uint16_t kPciConfigPort = 0xcf8;  ///< 8 ports; 0xcf9 is the reset control
+
+// Global system interrupts of the in-kernel I/O APIC.
+inline constexpr std::uint32_t kSerialGsi = 4;
+inline constexpr std::uint32_t kRtcGsi = 8;
+inline constexpr std::uint32_t kAcpiEventGsi = 9;  ///< power button, by a Generic Event Device
+inline constexpr std::uint32_t kIoApicPins = 24;
+
+}  // namespace cxlvm::layout

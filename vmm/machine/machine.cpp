@@ -1,0 +1,334 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "vmm/machine/machine.hpp"
+
+#include <fmt/format.h>
+#include <pthread.h>
+
+#include <algorithm>
+#include <chrono>
+#include <system_error>
+
+#include "io/error.hpp"
+#include "vmm/acpi/acpi.hpp"
+#include "vmm/layout.hpp"
+#include "vmm/machine/vcpu_setup.hpp"
+#include "vmm/vcpu/block_signals.hpp"
+
+namespace cxlvm {
+
+namespace {
+
+/// Regions that an address space has room for: RAM, the board, and every BAR of a full root bus.
+constexpr std::size_t kMemoryRegions = MemorySlots::kMost;
+constexpr std::size_t kPortRegions = 64;
+/// Of messages about how the machine ended; longer ones are cut.
+constexpr std::size_t kErrorSize = 512;
+
+const VmConfig& validated(const VmConfig& config) {
+    validate(config);
+    return config;
+}
+
+GuestMemoryConfig memory_config(const MemoryConfig& config) {
+    return {.size = config.size,
+            .backing = config.backing,
+            .numa_node = config.numa_node,
+            .hole_base = layout::kHoleBase,
+            .high_base = layout::kHighRam};
+}
+
+CmosConfig cmos_config(const GuestMemory& memory) {
+    CmosConfig config;
+    for (const GuestMemory::Block& block : memory.blocks()) {
+        (block.range.base() < layout::kHighRam ? config.low_memory : config.high_memory) =
+            block.range.size();
+    }
+    return config;
+}
+
+/// The device, when it takes as many vCPUs as the machine is to have.
+Kvm open_kvm(const std::string& device, std::span<const std::uint32_t> apic_ids) {
+    Kvm kvm(device);
+    if (const unsigned limit = kvm.max_vcpus(); apic_ids.size() > limit) {
+        io::throw_input(fmt::format("cpus: {} are more than this host's KVM gives one guest, {}",
+                                    apic_ids.size(), limit));
+    }
+    if (const unsigned limit = kvm.vcpu_id_limit(); apic_ids.back() >= limit) {
+        io::throw_input(
+            fmt::format("cpus: this topology needs APIC id {}, and the largest that "
+                        "this host's KVM gives is {}",
+                        apic_ids.back(), limit - 1));
+    }
+    return kvm;
+}
+
+}  // namespace
+
+Vm::Machine::Ram::Ram(const GuestMemory& memory, AddressSpace& space) {
+    for (const GuestMemory::Block& block : memory.blocks()) {
+        auto region = std::make_unique<Region>("ram", Region::Backing{.host = block.host,
+                                                                      .fd = block.fd,
+                                                                      .fd_offset = block.fd_offset,
+                                                                      .read_only = false,
+                                                                      .ram = true});
+        if (const auto error = space.map(*region, block.range.base().value())) {
+            throw io::Error(error, fmt::format("place RAM at {}", block.range));
+        }
+        regions_.push_back(std::move(region));
+    }
+}
+
+Vm::Machine::Listening::Listening(AddressSpace& space, MemoryListener& listener)
+    : space_(space), listener_(listener) {
+    space_.add_listener(listener_);
+}
+
+Vm::Machine::Machine(const VmConfig& config, io::Log& log, io::EventLoop* embedder_loop)
+    : config_(validated(config)),
+      log_(log),
+      topology_(cpu::topology_of(config_.cpus)),
+      apic_ids_(cpu::apic_ids_of(topology_)),
+      kvm_(open_kvm(config_.kvm, apic_ids_)),
+      cpuid_(supported_cpuid(kvm_)),
+      vm_(kvm_),
+      memory_(memory_config(config_.memory)),
+      placement_(place(memory_.last(), cpu::guest_address_bits(cpuid_))),
+      loop_(embedder_loop != nullptr ? *embedder_loop : own_loop_.emplace()),
+      loop_is_ours_(embedder_loop == nullptr),
+      ended_("the end of the machine"),
+      ending_task_(io::Task::to<&Machine::on_ending>(*this)),
+      abandon_task_(io::Task::to<&Machine::on_abandoned>(*this)),
+      console_finished_task_(io::Task::to<&Machine::on_console_finished>(*this)),
+      power_off_task_(io::Task::to<&Machine::on_power_off_requested>(*this)),
+      power_off_timeout_(io::Completion::to<&Machine::on_power_off_timeout>(*this)),
+      memory_space_(kMemoryRegions),
+      port_space_(kPortRegions),
+      slots_(kvm_, vm_),
+      chip_(vm_),
+      console_(config_.serial, loop_, log_, QuitHandler::to<&Machine::stop>(*this)),
+      board_(cmos_config(memory_), {.memory = memory_space_,
+                                    .ports = port_space_,
+                                    .chip = chip_,
+                                    .console = console_,
+                                    .events = *this,
+                                    .log = log_}),
+      guest_(load()),
+      ram_(memory_, memory_space_),
+      slots_listen_(memory_space_, slots_),
+      vcpus_(apic_ids_, {.kvm = kvm_,
+                         .vm = vm_,
+                         .memory = memory_space_,
+                         .ports = port_space_,
+                         .owner = *this,
+                         .log = log_}) {
+    error_.reserve(kErrorSize);
+    console_.attach(board_.serial());
+    set_up_vcpus(kvm_, vcpus_, topology_, cpuid_, guest_.entry, log_);
+    log_.info("{}, {} vCPUs, {} MiB", guest_.format, vcpus_.size(), memory_.size() >> 20);
+}
+
+Vm::Machine::~Machine() {
+    if (started_) {
+        end(ExitReason::PowerOff, {});
+        abandon_output();
+    }
+    if (loop_thread_.joinable()) {
+        loop_thread_.join();
+    }
+    stop_loop_at_end_ = loop_is_ours_;
+    while (started_ && !finished()) {
+        if (loop_is_ours_) {
+            loop_.run();
+        } else if (loop_.run_ready() == 0) {
+            std::this_thread::sleep_for(std::chrono::milliseconds(1));
+        }
+    }
+    for (io::Task* const task : {&ending_task_, &abandon_task_, &power_off_task_}) {
+        static_cast<void>(loop_.withdraw(*task));
+    }
+}
+
+boot::LoadedGuest Vm::Machine::load() {
+    const Gpa rsdp = acpi::install(
+        {.apic_ids = apic_ids_, .mmio32 = placement_.mmio32, .mmio64 = placement_.mmio64}, memory_);
+    boot::LoadedGuest guest = boot::load(config_.boot, memory_, rsdp, log_);
+    if (config_.memory.prefault) {
+        prefault();
+    }
+    return guest;
+}
+
+void Vm::Machine::prefault() {
+    memory_.prefault({.threads = 0, .progress = [this](std::uint64_t done, std::uint64_t total) {
+                          // Only called when it takes long, and then the user is waiting for it:
+                          // at the level that is shown unless asked otherwise.
+                          log_.warn("populating guest memory takes long: {} of {} MiB done",
+                                    done >> 20, total >> 20);
+                      }});
+}
+
+VmStatistics Vm::Machine::statistics() const noexcept {
+    VmStatistics sum;
+    for (unsigned index = 0; index < vcpus_.size(); ++index) {
+        const ExitCounters& counters = vcpus_[index].counters();
+        sum.io_exits += counters.io.load(std::memory_order_relaxed);
+        sum.mmio_exits += counters.mmio.load(std::memory_order_relaxed);
+        sum.other_exits += counters.other.load(std::memory_order_relaxed);
+        sum.unclaimed += counters.unclaimed.load(std::memory_order_relaxed);
+    }
+    return sum;
+}
+
+ExitReason Vm::Machine::run() {
+    started_ = true;
+    stop_loop_at_end_ = true;
+    console_.start();
+    vcpus_.start();
+    serve();
+    return reason_;
+}
+
+void Vm::Machine::serve() noexcept {
+    loop_.run();
+    while (!finished()) {
+        // Somebody else has stopped the loop: the machine ends with it.
+        end(ExitReason::PowerOff, {});
+        loop_.run();
+    }
+}
+
+void Vm::Machine::start() {
+    started_ = true;
+    console_.start();
+    if (loop_is_ours_) {
+        stop_loop_at_end_ = true;
+        const BlockSignals blocked;
+        try {
+            loop_thread_ = std::thread([this] {
+                static_cast<void>(::pthread_setname_np(::pthread_self(), "cxlvm-loop"));
+                serve();
+            });
+        } catch (const std::system_error& error) {
+            throw io::Error(error.code(), "start the thread of the event loop");
+        }
+    }
+    vcpus_.start();
+}
+
+bool Vm::Machine::finished() noexcept {
+    const io::MutexLock lock(mutex_);
+    return finished_;
+}
+
+ExitReason Vm::Machine::wait() noexcept {
+    const io::MutexLock lock(mutex_);
+    while (!finished_) {
+        has_ended_.wait(mutex_);
+    }
+    return reason_;
+}
+
+void Vm::Machine::request_power_off() noexcept {
+    if (power_off_requests_.fetch_add(1) == 0) {
+        loop_.post(power_off_task_);
+    } else {
+        stop();
+    }
+}
+
+void Vm::Machine::stop() noexcept {
+    if (stops_.fetch_add(1) == 0) {
+        end(ExitReason::PowerOff, {});
+    } else {
+        abandon_output();
+    }
+}
+
+void Vm::Machine::abandon_output() noexcept {
+    if (!abandoning_.exchange(true)) {
+        loop_.post(abandon_task_);
+    }
+}
+
+void Vm::Machine::raise(SystemEvent event) noexcept {
+    switch (event) {
+        case SystemEvent::PowerOff:
+            end(ExitReason::PowerOff, {});
+            break;
+        case SystemEvent::Reset:
+            end(ExitReason::Reset, {});
+            break;
+        case SystemEvent::GuestPanic:
+            end(ExitReason::GuestPanic, {});
+            break;
+        case SystemEvent::GuestCrashLoaded:
+            log_.info("the guest's kernel crashed and starts the one that it keeps for that");
+            break;
+    }
+}
+
+void Vm::Machine::vcpu_ended(ExitReason reason, std::string_view message) noexcept {
+    end(reason, message);
+}
+
+void Vm::Machine::end(ExitReason reason, std::string_view message) noexcept {
+    if (ending_.exchange(true)) {
+        return;
+    }
+    reason_ = reason;
+    // Room was made at construction: nothing is allocated.
+    error_.assign(message.substr(0, kErrorSize));
+    vcpus_.stop();
+    loop_.post(ending_task_);
+}
+
+void Vm::Machine::on_power_off_requested() noexcept {
+    if (ending_.load()) {
+        return;
+    }
+    board_.power().press_power_button();
+    if (config_.shutdown_timeout != 0) {
+        loop_.start(power_off_timeout_.set(std::chrono::seconds(config_.shutdown_timeout)));
+    }
+}
+
+void Vm::Machine::on_power_off_timeout(std::int32_t result, std::uint32_t, bool) noexcept {
+    if (result == -ETIME) {
+        log_.warn("the guest did not power off within {} s: ending it", config_.shutdown_timeout);
+        end(ExitReason::PowerOff, {});
+    }
+    finish_when_idle();
+}
+
+void Vm::Machine::on_ending() noexcept {
+    // Short: every vCPU has been called back, and no device keeps one.
+    vcpus_.join();
+    loop_.cancel(power_off_timeout_);
+    console_.finish(console_finished_task_);
+}
+
+void Vm::Machine::on_abandoned() noexcept {
+    console_.abandon();
+}
+
+void Vm::Machine::on_console_finished() noexcept {
+    console_finished_ = true;
+    finish_when_idle();
+}
+
+void Vm::Machine::finish_when_idle() noexcept {
+    if (!console_finished_ || !power_off_timeout_.idle()) {
+        return;
+    }
+    {
+        const io::MutexLock lock(mutex_);
+        finished_ = true;
+        has_ended_.notify_all();
+    }
+    ended_.signal();
+    if (stop_loop_at_end_) {
+        loop_.stop();
+    }
+}
+
+}  // namespace cxlvm

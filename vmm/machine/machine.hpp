@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <atomic>
+#include <condition_variable>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <thread>
+#include <vector>
+
+#include "io/event_loop.hpp"
+#include "io/eventfd.hpp"
+#include "io/mutex.hpp"
+#include "io/operations.hpp"
+#include "memory/address_space.hpp"
+#include "memory/guest_memory.hpp"
+#include "vmm/boot/boot.hpp"
+#include "vmm/console/console.hpp"
+#include "vmm/cpu/cpuid.hpp"
+#include "vmm/cpu/topology.hpp"
+#include "vmm/kvm/irq_chip.hpp"
+#include "vmm/kvm/kvm.hpp"
+#include "vmm/kvm/memory_slots.hpp"
+#include "vmm/machine/board.hpp"
+#include "vmm/machine/placement.hpp"
+#include "vmm/vcpu/vcpu_group.hpp"
+#include "vmm/vm.hpp"
+
+namespace cxlvm {
+
+/// Everything that a VM is made of, by value, in the order in which it is acquired.
+///
+/// The end. The first reason wins, from whatever thread: a device's system event, a vCPU that
+/// cannot go on, stop(). It calls all vCPUs back and hands the rest to the loop's thread, which
+/// joins the vCPUs, lets the console write what it still holds, and then says that the machine has
+/// ended. No operation is in flight after that.
+class Vm::Machine final : private SystemEventSink, private VcpuOwner {
+  public:
+    /// `embedder_loop`: nullptr for a loop of our own.
+    Machine(const VmConfig& config, io::Log& log, io::EventLoop* embedder_loop);
+    Machine(const Machine&) = delete;
+    Machine& operator=(const Machine&) = delete;
+    ~Machine();
+
+    [[nodiscard]] io::EventLoop& loop() noexcept { return loop_; }
+    [[nodiscard]] const io::EventFd& ended() const noexcept { return ended_; }
+    [[nodiscard]] const std::string& error() const noexcept { return error_; }
+    [[nodiscard]] const std::string& serial_path() const noexcept { return console_.path(); }
+    [[nodiscard]] VmStatistics statistics() const noexcept;
+
+    ExitReason run();
+    void start();
+    ExitReason wait() noexcept CXLVM_EXCLUDES(mutex_);
+    void request_power_off() noexcept;
+    void stop() noexcept;
+    void pause() noexcept { vcpus_.pause(); }
+    void resume() noexcept { vcpus_.resume(); }
+
+  private:
+    /// RAM as regions of the guest's address space, announced when it has been filled.
+    class Ram {
+      public:
+        Ram(const GuestMemory& memory, AddressSpace& space);
+
+      private:
+        std::vector<std::unique_ptr<Region>> regions_;
+    };
+    /// Keeps a listener in an address space for as long as both live.
+    class Listening {
+      public:
+        Listening(AddressSpace& space, MemoryListener& listener);
+        Listening(const Listening&) = delete;
+        Listening& operator=(const Listening&) = delete;
+        ~Listening() { space_.remove_listener(listener_); }
+
+      private:
+        AddressSpace& space_;
+        MemoryListener& listener_;
+    };
+
+    boot::LoadedGuest load();
+    /// Runs the loop until the machine has ended.
+    void serve() noexcept;
+    void prefault();
+
+    void raise(SystemEvent event) noexcept override;
+    void vcpu_ended(ExitReason reason, std::string_view message) noexcept override;
+    void end(ExitReason reason, std::string_view message) noexcept;
+    void abandon_output() noexcept;
+    [[nodiscard]] bool finished() noexcept CXLVM_EXCLUDES(mutex_);
+
+    // On the loop's thread.
+    void on_power_off_requested() noexcept;
+    void on_power_off_timeout(std::int32_t result, std::uint32_t flags, bool more) noexcept;
+    void on_ending() noexcept;
+    void on_abandoned() noexcept;
+    void on_console_finished() noexcept;
+    void finish_when_idle() noexcept CXLVM_EXCLUDES(mutex_);
+
+    // Configuration.
+    const VmConfig config_;
+    io::Log& log_;
+    const cpu::Topology topology_;
+    const std::vector<std::uint32_t> apic_ids_;
+
+    // The host's side.
+    Kvm kvm_;
+    const std::vector<cpu::CpuidEntry> cpuid_;
+    KvmVm vm_;
+    GuestMemory memory_;
+    const Placement placement_;
+    std::optional<io::EventLoop> own_loop_;
+    io::EventLoop& loop_;
+    const bool loop_is_ours_;
+
+    // How the machine ends.
+    io::EventFd ended_;
+    std::atomic<bool> ending_{false};
+    std::atomic<bool> abandoning_{false};
+    std::atomic<unsigned> power_off_requests_{0};
+    std::atomic<unsigned> stops_{0};
+    /// Written by whoever ends the machine, read once it has ended.
+    ExitReason reason_ = ExitReason::PowerOff;
+    std::string error_;
+    io::Mutex mutex_;
+    std::condition_variable_any has_ended_;
+    bool finished_ CXLVM_GUARDED_BY(mutex_) = false;
+    bool stop_loop_at_end_ = false;  ///< the loop's thread, or before it runs
+    bool console_finished_ = false;  ///< the loop's thread
+    bool started_ = false;           ///< the owner's thread
+    io::Task ending_task_;
+    io::Task abandon_task_;
+    io::Task console_finished_task_;
+    io::Task power_off_task_;
+    io::TimeoutOp power_off_timeout_;
+
+    // The guest's side.
+    AddressSpace memory_space_;
+    AddressSpace port_space_;
+    MemorySlots slots_;
+    IrqChip chip_;
+    Console console_;
+    Board board_;
+    boot::LoadedGuest guest_;
+    Ram ram_;
+    Listening slots_listen_;
+
+    // Threads: ours for the loop, then those of the vCPUs.
+    std::thread loop_thread_;
+    VcpuGroup vcpus_;
+};
+
+}  // namespace cxlvm

@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "vmm/machine/placement.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "io/bits.hpp"
+#include "io/error.hpp"
+#include "vmm/layout.hpp"
+
+namespace cxlvm {
+
+namespace {
+
+constexpr std::uint64_t kGiB = 1ULL << 30;
+/// Less is of no use to anybody.
+constexpr std::uint64_t kLeastWindow = kGiB;
+/// Linux with four-level paging keeps memory (a CXL device's too) in 46 bits.
+constexpr unsigned kMostBits = 46;
+/// AMD's IOMMUs translate nothing in the 12 GiB below 1 TiB (HyperTransport's reserved range), so
+/// no BAR that another device is to reach may lie there.
+constexpr std::uint64_t kReservedBase = 0xfd'0000'0000;
+constexpr std::uint64_t kReservedEnd = 0x100'0000'0000;
+
+GpaRange range(std::uint64_t base, std::uint64_t end) {
+    const auto result = GpaRange::between(Gpa(base), Gpa(end - 1));
+    io::check(result.has_value(), "placement: an empty window");
+    return *result;
+}
+
+}  // namespace
+
+Placement place(Gpa last_ram, unsigned address_bits) {
+    io::check(address_bits >= 32 && address_bits <= 64, "placement: impossible address width");
+    std::uint64_t end = 1ULL << std::min(address_bits, kMostBits);
+    const std::uint64_t ram_end =
+        std::max(io::align_up(last_ram.value(), kGiB), layout::kHighRam.value());
+    std::uint64_t base = std::max(end / 2, ram_end);
+    if (base < kReservedEnd && end > kReservedBase) {
+        // Only one side of the reserved range can hold the window: the larger one does.
+        const std::uint64_t below = base < kReservedBase ? kReservedBase - base : 0;
+        const std::uint64_t above = end - std::min(end, kReservedEnd);
+        if (below >= above) {
+            end = kReservedBase;
+        } else {
+            base = kReservedEnd;
+        }
+    }
+    if (base >= end || end - base < kLeastWindow) {
+        io::throw_input(
+            fmt::format("memory: RAM up to {:#x} leaves no room for devices in the "
+                        "guest's {} bits of physical address; give it less",
+                        last_ram.value(), address_bits));
+    }
+    return {.mmio32 = range(layout::kMmio32.value(), layout::kMmio32.value() + layout::kMmio32Size),
+            .mmio64 = range(base, end)};
+}
+
+}  // namespace cxlvm

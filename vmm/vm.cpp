@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "vmm/vm.hpp"
+
+#include "vmm/machine/machine.hpp"
+
+namespace cxlvm {
+
+Vm::Vm(const VmConfig& config, io::Log& log)
+    : machine_(std::make_unique<Machine>(config, log, nullptr)) {}
+
+Vm::Vm(const VmConfig& config, io::Log& log, io::EventLoop& loop)
+    : machine_(std::make_unique<Machine>(config, log, &loop)) {}
+
+Vm::~Vm() = default;
+
+io::EventLoop& Vm::loop() noexcept {
+    return machine_->loop();
+}
+
+ExitReason Vm::run() {
+    return machine_->run();
+}
+
+void Vm::start() {
+    machine_->start();
+}
+
+ExitReason Vm::wait() {
+    return machine_->wait();
+}
+
+const io::EventFd& Vm::ended() const noexcept {
+    return machine_->ended();
+}
+
+void Vm::request_power_off() noexcept {
+    machine_->request_power_off();
+}
+
+void Vm::stop() noexcept {
+    machine_->stop();
+}
+
+void Vm::pause() noexcept {
+    machine_->pause();
+}
+
+void Vm::resume() noexcept {
+    machine_->resume();
+}
+
+const std::string& Vm::error() const noexcept {
+    return machine_->error();
+}
+
+VmStatistics Vm::statistics() const noexcept {
+    return machine_->statistics();
+}
+
+const std::string& Vm::serial_path() const noexcept {
+    return machine_->serial_path();
+}
+
+}  // namespace cxlvm

@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "vmm/vm_config.hpp"
+
+#include <fmt/format.h>
+
+#include "io/bits.hpp"
+#include "io/error.hpp"
+#include "vmm/cpu/topology.hpp"
+#include "vmm/layout.hpp"
+
+namespace cxlvm {
+
+namespace {
+
+/// KVM's vCPU ids are smaller on every host; the host's own limit is checked when the VM is made.
+constexpr unsigned kMostCpus = 65536;
+/// The boot structures end at 1 MiB; less than twice that holds no kernel at all.
+constexpr std::uint64_t kLeastMemory = 2ULL << 20;
+/// Linux reaches 46 bits of physical address space with four-level paging, and half of it is for
+/// devices.
+constexpr std::uint64_t kMostMemory = 1ULL << 45;
+/// Host nodes that a binding can name (MAX_NUMNODES of a distribution's kernel).
+constexpr unsigned kMostNodes = 1024;
+
+std::uint64_t page_size_of(PageBacking backing) noexcept {
+    switch (backing) {
+        case PageBacking::Huge2M:
+            return 2ULL << 20;
+        case PageBacking::Huge1G:
+            return 1ULL << 30;
+        case PageBacking::Shared:
+        case PageBacking::Anonymous:
+        case PageBacking::Transparent:
+            break;
+    }
+    return 4096;
+}
+
+void validate(const CpuConfig& cpus) {
+    if (cpus.count == 0) {
+        io::throw_input("cpus: at least 1 is needed");
+    }
+    if (cpus.count > kMostCpus) {
+        io::throw_input(fmt::format("cpus: {} is more than {}", cpus.count, kMostCpus));
+    }
+    static_cast<void>(cpu::topology_of(cpus));
+}
+
+void validate(const MemoryConfig& memory) {
+    if (memory.size < kLeastMemory) {
+        io::throw_input(
+            fmt::format("memory: {} bytes are too little for any guest; give {}M or "
+                        "more",
+                        memory.size, kLeastMemory >> 20));
+    }
+    if (memory.size > kMostMemory) {
+        io::throw_input(fmt::format("memory: {} bytes are more than a guest can have ({}T)",
+                                    memory.size, kMostMemory >> 40));
+    }
+    const std::uint64_t page = page_size_of(memory.backing);
+    if (!io::is_aligned(memory.size, page)) {
+        io::throw_input(
+            fmt::format("memory: {} bytes are not a multiple of the page size in use, "
+                        "{} KiB",
+                        memory.size, page >> 10));
+    }
+    if (memory.numa_node && *memory.numa_node >= kMostNodes) {
+        io::throw_input(fmt::format("memory: there is no host node {}", *memory.numa_node));
+    }
+}
+
+void validate(const BootConfig& boot) {
+    if (boot.kernel.empty()) {
+        if (!boot.initrds.empty()) {
+            io::throw_input("initrd: the built-in guest takes none; give a kernel");
+        }
+        if (boot.protocol != BootProtocol::Auto) {
+            io::throw_input("protocol: the built-in guest has one of its own; give a kernel");
+        }
+    }
+    for (const std::string& initrd : boot.initrds) {
+        if (initrd.empty()) {
+            io::throw_input("initrd: the file's name is empty");
+        }
+    }
+    if (boot.cmdline.size() >= layout::kCommandLineSize) {
+        io::throw_input(fmt::format("cmdline: {} bytes are too many, {} is the most",
+                                    boot.cmdline.size(), layout::kCommandLineSize - 1));
+    }
+    if (boot.cmdline.find('\0') != std::string::npos) {
+        io::throw_input("cmdline: a zero byte would end it early");
+    }
+}
+
+void validate(const SerialConfig& serial) {
+    const bool wants_path =
+        serial.kind == SerialConfig::Kind::File || serial.kind == SerialConfig::Kind::Unix;
+    if (wants_path && serial.path.empty()) {
+        io::throw_input("serial: file and unix need a path");
+    }
+    if (!wants_path && !serial.path.empty()) {
+        io::throw_input("serial: only file and unix take a path, not \"" + serial.path + "\"");
+    }
+}
+
+}  // namespace
+
+void validate(const VmConfig& config) {
+    validate(config.cpus);
+    validate(config.memory);
+    validate(config.boot);
+    validate(config.serial);
+    if (config.kvm.empty()) {
+        io::throw_input("kvm: the device's path is empty");
+    }
+}
+
+}  // namespace cxlvm

@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "memory/guest_memory.hpp"
+
+namespace cxlvm {
+
+struct MemoryConfig {
+    std::uint64_t size = 256ULL << 20;  ///< bytes, a multiple of the page size in use
+    PageBacking backing = PageBacking::Anonymous;
+    bool prefault = false;              ///< populate all pages before the guest starts
+    std::optional<unsigned> numa_node;  ///< host node that the memory is bound to
+};
+
+struct CpuConfig {
+    unsigned count = 1;
+    /// How the count is laid out; threads x cores x sockets is `count`. 0: all in one socket, one
+    /// thread each.
+    unsigned sockets = 0;
+    unsigned cores = 0;    ///< per socket
+    unsigned threads = 0;  ///< per core
+};
+
+/// Where the first serial port's bytes go.
+struct SerialConfig {
+    enum class Kind : std::uint8_t {
+        Stdio,  ///< standard input and output; a terminal is made raw while the guest runs
+        Null,   ///< dropped
+        File,   ///< output only, `path` is made or truncated
+        Pty,    ///< a pseudo-terminal whose name is reported
+        Unix,   ///< listens on the unix socket `path`, one client at a time
+    };
+    Kind kind = Kind::Stdio;
+    std::string path;
+};
+
+/// How the boot image is entered.
+enum class BootProtocol : std::uint8_t {
+    Auto,     ///< the fastest that the image offers
+    Linux,    ///< 64-bit entry of the unpacked kernel
+    BzImage,  ///< the image's own decompressor, for comparison
+    Pvh,      ///< PVH entry of an ELF file
+};
+
+struct BootConfig {
+    /// Path, or "fd=N" for a descriptor opened by somebody else; empty: the built-in guest.
+    std::string kernel;
+    /// Paths or "fd=N", concatenated in order, each 4-byte aligned.
+    std::vector<std::string> initrds;
+    std::string cmdline;  ///< as given; empty: boot::kDefaultCommandLine
+    BootProtocol protocol = BootProtocol::Auto;
+    bool cache = true;  ///< keep unpacked kernels under XDG_CACHE_HOME
+};
+
+/// Everything that makes a VM: plain data. The command line, a JSON file and an embedder all
+/// produce one of these.
+struct VmConfig {
+    CpuConfig cpus;
+    MemoryConfig memory;
+    BootConfig boot;
+    SerialConfig serial;
+    /// Seconds that a guest has to power off after request_power_off(); then it is ended. 0:
+    /// forever.
+    unsigned shutdown_timeout = 30;
+    /// Path of the KVM device, or "fd=N" for a descriptor opened by somebody else.
+    std::string kvm = "/dev/kvm";
+};
+
+/// Checks what can be checked without the host: throws io::Error (Fault::Input) naming the option.
+void validate(const VmConfig& config);
+
+}  // namespace cxlvm
