@@ -254,6 +254,17 @@ outer_command() {
     printf '%q ' "${outer_qemu[@]}" >"$outer_work/command"
 }
 
+# outer_state: the outer machine's registers, twice, and its interrupt controllers: whether it waits,
+# runs or stands still when its time is over.
+outer_state() {
+    local question
+    for question in "info registers" "info lapic" "info registers" quit; do
+        timeout 5 bash -c 'echo "$1" >"$2"' monitor "$question" "$outer_work/monitor.in" || return 0
+        sleep 0.5
+    done
+    timeout 2 cat "$outer_work/monitor.out" | tr -d '\r' | grep -v '^XMM\|^YMM' || true
+}
+
 # outer_run SECONDS MEMORY WORDS: runs what image.cpio holds to its end. Its console goes to
 # $outer_work/console.log, its second port to steps.log. Prints the steps as they come, and with
 # VERBOSE=1 the console. Fails when the time is over.
@@ -265,7 +276,10 @@ outer_run() {
     outer_command "$2" "$3" -chardev "file,id=console,path=$console,append=on" \
         -serial chardev:console -chardev "file,id=steps,path=$steps,append=on" \
         -serial chardev:steps
-    "${outer_qemu[@]}" </dev/null 2>"$outer_work/qemu.log" &
+    rm -f "$outer_work"/monitor.{in,out}
+    mkfifo "$outer_work"/monitor.{in,out}
+    "${outer_qemu[@]}" -chardev "pipe,id=monitor,path=$outer_work/monitor" -mon chardev=monitor \
+        </dev/null 2>"$outer_work/qemu.log" &
     outer_pid=$!
     tail -q -n +1 --pid=$outer_pid -s 0.2 -f "$steps" 2>/dev/null | sed -un 's/^step: /  /p' >&2 &
     followers+=($!)
@@ -277,6 +291,7 @@ outer_run() {
     while kill -0 "$outer_pid" 2>/dev/null; do
         if ((SECONDS >= end)); then
             late=1
+            outer_state >>"$outer_work/qemu.log"
             kill -KILL "$outer_pid"
             break
         fi
