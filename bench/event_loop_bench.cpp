@@ -4,9 +4,7 @@
 #include <atomic>
 #include <chrono>
 #include <cstdint>
-#include <cstdlib>
 #include <memory>
-#include <new>
 #include <span>
 #include <thread>
 #include <vector>
@@ -14,42 +12,10 @@
 #include "io/event_loop.hpp"
 #include "io/eventfd.hpp"
 #include "io/operations.hpp"
+#include "tests/support/allocation_counter.hpp"
 
 // What an operation costs on the event loop: operations a second, and heap allocations for each,
 // which must be none.
-
-namespace {
-
-std::atomic<std::uint64_t> allocations{0};
-
-void* allocate(std::size_t size) {
-    allocations.fetch_add(1, std::memory_order_relaxed);
-    if (void* const memory = std::malloc(size)) {
-        return memory;
-    }
-    throw std::bad_alloc();
-}
-
-}  // namespace
-
-void* operator new(std::size_t size) {
-    return allocate(size);
-}
-void* operator new[](std::size_t size) {
-    return allocate(size);
-}
-void operator delete(void* memory) noexcept {
-    std::free(memory);
-}
-void operator delete[](void* memory) noexcept {
-    std::free(memory);
-}
-void operator delete(void* memory, std::size_t /*size*/) noexcept {
-    std::free(memory);
-}
-void operator delete[](void* memory, std::size_t /*size*/) noexcept {
-    std::free(memory);
-}
 
 namespace cxlvm::io {
 namespace {
@@ -57,9 +23,9 @@ namespace {
 /// Reports operations a second and allocations for each, over the time that it lives.
 class Report {
   public:
-    explicit Report(benchmark::State& state) : state_(state), before_(allocations) {}
+    explicit Report(benchmark::State& state) : state_(state) {}
     void finish(std::int64_t operations_per_iteration) {
-        const std::uint64_t allocated = allocations - before_;
+        const std::uint64_t allocated = allocations_.count();
         const auto operations = static_cast<double>(state_.iterations() * operations_per_iteration);
         state_.SetItemsProcessed(state_.iterations() * operations_per_iteration);
         state_.counters["allocs/op"] = static_cast<double>(allocated) / operations;
@@ -67,7 +33,7 @@ class Report {
 
   private:
     benchmark::State& state_;
-    std::uint64_t before_;
+    test::AllocationCounter allocations_;
 };
 
 /// An eventfd that is signalled and read through the ring.

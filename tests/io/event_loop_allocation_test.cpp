@@ -2,47 +2,11 @@
 #include <gtest/gtest.h>
 
 #include <array>
-#include <atomic>
-#include <cstdlib>
-#include <new>
-#include <thread>
 
 #include "io/event_loop.hpp"
 #include "io/log.hpp"
 #include "io/operations.hpp"
-
-namespace {
-
-std::atomic<std::uint64_t> allocations{0};
-
-void* allocate(std::size_t size) {
-    allocations.fetch_add(1, std::memory_order_relaxed);
-    if (void* const memory = std::malloc(size)) {
-        return memory;
-    }
-    throw std::bad_alloc();
-}
-
-}  // namespace
-
-void* operator new(std::size_t size) {
-    return allocate(size);
-}
-void* operator new[](std::size_t size) {
-    return allocate(size);
-}
-void operator delete(void* memory) noexcept {
-    std::free(memory);
-}
-void operator delete[](void* memory) noexcept {
-    std::free(memory);
-}
-void operator delete(void* memory, std::size_t /*size*/) noexcept {
-    std::free(memory);
-}
-void operator delete[](void* memory, std::size_t /*size*/) noexcept {
-    std::free(memory);
-}
+#include "tests/support/allocation_counter.hpp"
 
 namespace cxlvm::io {
 namespace {
@@ -106,23 +70,24 @@ class Load {
 };
 
 TEST(EventLoopAllocation, NothingIsAllocatedAfterConstruction) {
+    const test::AllocationCounter since_before;
     EventLoop loop({.entries = 8, .name = "test"});
     Load load(loop);
-    const std::uint64_t before = allocations;
-    ASSERT_GT(before, 0U) << "the counter does not count";
+    ASSERT_GT(since_before.count(), 0U) << "the counter does not count";
+    const test::AllocationCounter allocations;
     load.begin();
     loop.run();
-    EXPECT_EQ(allocations - before, 0U);
+    EXPECT_EQ(allocations.count(), 0U);
     EXPECT_LE(load.left(), 0);
 }
 
 TEST(LogAllocation, AMessageAllocatesNothing) {
     Log log(2, LogLevel::Warn);
     RateLimit limit;
-    const std::uint64_t before = allocations;
+    const test::AllocationCounter allocations;
     log.warn("a message with {} and {:#x}", "text", 4711);
     log.guest(limit, "a guest's message {}", 1);
-    EXPECT_EQ(allocations - before, 0U);
+    EXPECT_EQ(allocations.count(), 0U);
 }
 
 }  // namespace

@@ -6,8 +6,8 @@
 #include <optional>
 
 #include "io/error.hpp"
-#include "tests/memory/allocation_counter.hpp"
 #include "tests/memory/fake_memory.hpp"
+#include "tests/support/allocation_counter.hpp"
 
 namespace cxlvm {
 namespace {
@@ -383,7 +383,7 @@ TEST_F(AddressSpaceTest, MappingLookupAndUnmappingAllocateNothing) {
     space_.add_listener(listener);
     Region memory("memory", backing(0, 1));
     Region trap("trap", 0x1000, handler_);
-    const std::size_t before = test::allocation_count();
+    const test::AllocationCounter allocations;
     for (int i = 0; i < 4; ++i) {
         const bool mapped = !space_.map(memory, 0x1000) && !space_.map(trap, 0x2000);
         std::uint32_t value = 0;
@@ -396,7 +396,7 @@ TEST_F(AddressSpaceTest, MappingLookupAndUnmappingAllocateNothing) {
         space_.unmap(memory);
         ASSERT_TRUE(mapped && served);
     }
-    EXPECT_EQ(test::allocation_count(), before);
+    EXPECT_EQ(allocations.count(), 0U);
     space_.remove_listener(listener);
 }
 

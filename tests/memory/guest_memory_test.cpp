@@ -14,7 +14,7 @@
 
 #include "io/error.hpp"
 #include "memory/host_memory.hpp"
-#include "tests/memory/allocation_counter.hpp"
+#include "tests/support/allocation_counter.hpp"
 
 namespace cxlvm {
 namespace {
@@ -220,10 +220,10 @@ TEST(GuestMemory, BytesAreReadAndWrittenWithinOneBlock) {
 
 TEST(GuestMemory, AccessAllocatesNothing) {
     const GuestMemory memory(split_config());
-    const std::size_t before = test::allocation_count();
+    const test::AllocationCounter allocations;
     bool served = memory.store(Gpa(8), std::uint64_t{1}) && memory.load<std::uint64_t>(Gpa(8));
     served = served && memory.span(Gpa(0), kPage) && !memory.span(Gpa(kTop), 2);
-    EXPECT_EQ(test::allocation_count(), before);
+    EXPECT_EQ(allocations.count(), 0U);
     EXPECT_TRUE(served);
 }
 

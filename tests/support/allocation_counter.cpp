@@ -1,16 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tests/support/allocation_counter.hpp"
 
+#include <atomic>
 #include <cstddef>
 #include <cstdlib>
+#include <limits>
 #include <new>
 
 namespace {
 
-thread_local std::uint64_t allocations = 0;
+std::atomic<std::uint64_t> allocations{0};
 
 void* allocate(std::size_t size, std::size_t alignment) {
-    ++allocations;
+    allocations.fetch_add(1, std::memory_order_relaxed);
+    if (size > std::numeric_limits<std::size_t>::max() - alignment) {
+        throw std::bad_alloc();
+    }
     // aligned_alloc wants a multiple of the alignment, and not 0.
     const std::size_t rounded = (size + alignment) / alignment * alignment;
     if (void* memory = std::aligned_alloc(alignment, rounded)) {
@@ -60,10 +65,11 @@ void operator delete[](void* memory, std::size_t, std::align_val_t) noexcept {
 
 namespace cxlvm::test {
 
-AllocationCounter::AllocationCounter() noexcept : start_(allocations) {}
+AllocationCounter::AllocationCounter() noexcept
+    : start_(allocations.load(std::memory_order_relaxed)) {}
 
 std::uint64_t AllocationCounter::count() const noexcept {
-    return allocations - start_;
+    return allocations.load(std::memory_order_relaxed) - start_;
 }
 
 }  // namespace cxlvm::test

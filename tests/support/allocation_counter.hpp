@@ -5,8 +5,8 @@
 
 namespace cxlvm::test {
 
-/// Counts the calling thread's heap allocations since construction. The test binary must contain
-/// tests/support/allocation_counter.cpp, which replaces the global operator new.
+/// Counts the program's calls of operator new since construction, from any thread. The program must
+/// contain tests/support/allocation_counter.cpp, which replaces the global operator new.
 class AllocationCounter {
   public:
     AllocationCounter() noexcept;
