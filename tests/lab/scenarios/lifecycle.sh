@@ -65,10 +65,17 @@ kill_a_guest
 sleep 2
 belongings >"$vms/before"
 free=$(free_mib)
+cat /proc/meminfo >"$vms/memory_before"
 kill_a_guest
 belongings >"$vms/after"
 diff "$vms/before" "$vms/after" >"$vms/left" || fail "kill -9 left: $(head -3 "$vms/left")"
 memory_is_back() { [ "$(free_mib)" -ge $((free - 32)) ]; }
-await 10 memory_is_back || fail "kill -9 left memory: $free MiB were free, now $(free_mib)"
+# Which memory: what the kernel counts otherwise than before, as "name:before->after" in KiB.
+memory_left() {
+    awk 'NR == FNR { before[$1] = $2; next }
+        (d = $2 - before[$1]) > 4096 || d < -4096 { printf " %s%d->%d", $1, before[$1], $2 }' \
+        "$vms/memory_before" /proc/meminfo
+}
+await 10 memory_is_back || fail "kill -9 left memory: $free MiB were free;$(memory_left)"
 step "kill -9: no process, file, segment or memory left"
 pass
