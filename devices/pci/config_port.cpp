@@ -41,6 +41,13 @@ enum class Target : std::uint8_t { None, Address, ResetControl, Data };
     return static_cast<std::uint16_t>(dword * 4 + (port - kConfigDataOffset));
 }
 
+/// Whether an access to the data ports becomes a configuration request: not while the latch is off.
+[[nodiscard]] IoStatus check_data(ConfigAddress address, std::uint64_t port,
+                                  std::size_t size) noexcept {
+    const IoStatus status = check_access(port, size);
+    return status == IoStatus::Ok && !address.get(kAddressEnable) ? IoStatus::Unmapped : status;
+}
+
 }  // namespace
 
 IoStatus ConfigPort::read(std::uint64_t offset, std::span<std::byte> data) noexcept {
@@ -59,11 +66,10 @@ IoStatus ConfigPort::read(std::uint64_t offset, std::span<std::byte> data) noexc
         }
         case Target::Data: {
             const ConfigAddress latched = address();
-            if (const IoStatus status = check_access(offset, data.size());
-                status != IoStatus::Ok || !latched.get(kAddressEnable)) {
-                return status != IoStatus::Ok ? status : IoStatus::Unmapped;
-            }
-            return root_.read(function_of(latched), offset_of(latched, offset), data);
+            const IoStatus status = check_data(latched, offset, data.size());
+            return status == IoStatus::Ok
+                       ? root_.read(function_of(latched), offset_of(latched, offset), data)
+                       : status;
         }
         case Target::None:
             break;
@@ -87,11 +93,10 @@ IoStatus ConfigPort::write(std::uint64_t offset, std::span<const std::byte> data
             return IoStatus::Ok;
         case Target::Data: {
             const ConfigAddress latched = address();
-            if (const IoStatus status = check_access(offset, data.size());
-                status != IoStatus::Ok || !latched.get(kAddressEnable)) {
-                return status != IoStatus::Ok ? status : IoStatus::Unmapped;
-            }
-            return root_.write(function_of(latched), offset_of(latched, offset), data);
+            const IoStatus status = check_data(latched, offset, data.size());
+            return status == IoStatus::Ok
+                       ? root_.write(function_of(latched), offset_of(latched, offset), data)
+                       : status;
         }
         case Target::None:
             break;
