@@ -12,8 +12,8 @@ outer_work=                             # this run's own folder
 outer_pid=                              # QEMU
 outer_keep=${outer_keep:-}              # not empty: keep the folder
 
-# An AMD processor with SVM. Without XSAVE and what needs it, because the emulation has no intercept
-# of XSETBV (see README.md), and without what QEMU 7.2 would only warn that it cannot emulate.
+# An AMD processor with SVM. Without XSAVE and what needs it, because Linux 7.2 dies with them as the
+# inner kernel (see README.md), and without what QEMU 7.2 would only warn that it cannot emulate.
 outer_cpu=EPYC,-xsave,-xsavec,-avx,-avx2,-f16c,-fma
 outer_cpu+=,-rdseed,-sha-ni,-fxsr-opt,-misalignsse,-3dnowprefetch,-osvw,-topoext,-nrip-save
 
