@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "io/log.hpp"
 
+#include <fcntl.h>
 #include <poll.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include "io/error.hpp"
@@ -12,7 +15,7 @@ namespace {
 
 constexpr std::array<std::string_view, 6> kLevelNames = {"off",  "error", "warn",
                                                          "info", "debug", "trace"};
-/// A write of up to PIPE_BUF (4096) bytes into a pipe that polls writable does not block.
+/// Up to PIPE_BUF (4096) bytes go into a pipe whole or not at all, also when several threads write.
 constexpr std::size_t kLineSize = 1024;
 
 /// Appends formatted text to a fixed buffer and cuts what does not fit.
@@ -38,6 +41,27 @@ class Line {
     std::array<char, kLineSize> buffer_;
     std::size_t size_ = 0;
 };
+
+/// Whether it matters how the file was opened: others may hold the same pipe or terminal, who did
+/// not ask for O_NONBLOCK, and a terminal that polls writable may have room for less than a line.
+bool can_stall(const struct stat& status, int fd) noexcept {
+    // Opening the master of a pseudo-terminal again would make a new one.
+    const dev_t master = makedev(5, 2);
+    return S_ISFIFO(status.st_mode) ||
+           (S_ISCHR(status.st_mode) && status.st_rdev != master && ::isatty(fd) == 1);
+}
+
+/// The file of `fd`, opened a second time so that writing does not wait. None where that is not
+/// needed, or not allowed (somebody else's terminal): then asking before each write has to do.
+Fd open_unblocking(int fd) noexcept {
+    struct stat status {};
+    if (::fstat(fd, &status) != 0 || !can_stall(status, fd)) {
+        return {};
+    }
+    std::array<char, 32> path{};
+    fmt::format_to_n(path.data(), path.size() - 1, "/proc/self/fd/{}", fd);
+    return Fd(::open(path.data(), O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC));
+}
 
 }  // namespace
 
@@ -72,6 +96,9 @@ bool RateLimit::allow() noexcept {
     return false;
 }
 
+Log::Log(int fd, LogLevel level) noexcept
+    : fd_(fd), unblocking_(open_unblocking(fd)), level_(level) {}
+
 void Log::write(LogLevel level, fmt::string_view text, fmt::format_args args) noexcept {
     if (!enabled(level)) {
         return;
@@ -94,9 +121,11 @@ void Log::write_limited(RateLimit& limit, fmt::string_view text, fmt::format_arg
 void Log::emit(std::string_view line) noexcept {
     // The caller may be a vCPU thread: ask first, so that a reader that has stopped cannot stall
     // it. A pipe without a reader reports POLLERR: writing would raise SIGPIPE.
-    pollfd writable{.fd = fd_, .events = POLLOUT, .revents = 0};
+    const int fd = unblocking_ ? unblocking_.get() : fd_;
+    pollfd writable{.fd = fd, .events = POLLOUT, .revents = 0};
     if (::poll(&writable, 1, 0) != 1 || writable.revents != POLLOUT ||
-        retry_eintr([&] { return ::write(fd_, line.data(), line.size()); }) < 0) {
+        retry_eintr([&] { return ::write(fd, line.data(), line.size()); }) !=
+            static_cast<ssize_t>(line.size())) {
         dropped_.fetch_add(1, std::memory_order_relaxed);
     }
 }

@@ -10,6 +10,8 @@
 #include <optional>
 #include <string_view>
 
+#include "io/fd.hpp"
+
 namespace cxlvm::io {
 
 enum class LogLevel : std::uint8_t { Off, Error, Warn, Info, Debug, Trace };
@@ -41,13 +43,14 @@ class RateLimit {
 
 /// Where messages go: one line each, "cxlvm: LEVEL: text", to a descriptor that it does not own.
 ///
-/// Any thread. Never throws, allocates or blocks: a line is formatted into a fixed buffer (longer
-/// text is cut) and dropped, and counted, when the descriptor cannot take it at once. There is no
-/// global logger: whoever logs is given one.
+/// Any thread. Never throws, allocates or waits for a reader: a line is formatted into a fixed
+/// buffer (longer text is cut) and dropped, and counted, when the descriptor cannot take it at
+/// once. There is no global logger: whoever logs is given one.
 class Log {
   public:
-    /// `fd` must outlive the Log. It stays in the mode it is in.
-    explicit Log(int fd = 2, LogLevel level = LogLevel::Warn) noexcept : fd_(fd), level_(level) {}
+    /// `fd` must outlive the Log. It stays in the mode it is in: a terminal or pipe is opened a
+    /// second time, to be written without waiting.
+    explicit Log(int fd = 2, LogLevel level = LogLevel::Warn) noexcept;
 
     [[nodiscard]] bool enabled(LogLevel level) const noexcept { return level <= this->level(); }
     [[nodiscard]] LogLevel level() const noexcept { return level_.load(std::memory_order_relaxed); }
@@ -81,7 +84,7 @@ class Log {
         }
     }
 
-    /// Lines lost because the descriptor could not take them.
+    /// Lines lost, or cut short, because the descriptor could not take them.
     [[nodiscard]] std::uint64_t dropped() const noexcept { return dropped_.load(); }
 
   private:
@@ -90,6 +93,7 @@ class Log {
     void emit(std::string_view line) noexcept;
 
     int fd_;
+    Fd unblocking_;  ///< the same terminal or pipe, non-blocking; none for other files
     std::atomic<LogLevel> level_;
     std::atomic<bool> raw_terminal_{false};
     std::atomic<std::uint64_t> dropped_{0};

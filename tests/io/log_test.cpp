@@ -3,8 +3,11 @@
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <stdlib.h>
 #include <unistd.h>
 
+#include <chrono>
+#include <future>
 #include <string>
 #include <thread>
 #include <vector>
@@ -166,6 +169,51 @@ TEST_F(LogTest, MessagesThatAreNotWantedDoNotUseUpTheLimit) {
     log.set_level(LogLevel::Warn);
     log.guest(limit, "seen");
     EXPECT_EQ(text(), "cxlvm: warn: seen\n");
+}
+
+/// A terminal that nobody reads.
+class SilentTerminal {
+  public:
+    SilentTerminal() : master_(::posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC | O_NONBLOCK)) {
+        EXPECT_EQ(::grantpt(master_.get()), 0);
+        EXPECT_EQ(::unlockpt(master_.get()), 0);
+        char name[64] = {};
+        EXPECT_EQ(::ptsname_r(master_.get(), name, sizeof name), 0);
+        slave_.reset(::open(name, O_RDWR | O_NOCTTY | O_CLOEXEC));
+        EXPECT_TRUE(slave_);
+    }
+    [[nodiscard]] int fd() const { return slave_.get(); }
+    void read_some() const {
+        char buffer[4096];
+        static_cast<void>(::read(master_.get(), buffer, sizeof buffer));
+    }
+
+  private:
+    Fd master_;
+    Fd slave_;
+};
+
+TEST(LogTerminal, DropsAndCountsLinesThatATerminalCannotTakeWhole) {
+    const SilentTerminal terminal;
+    Log log(terminal.fd());
+    // Far more than a terminal holds. The line on which it fills up must not wait for the reader.
+    std::future<void> logged = std::async(std::launch::async, [&log] {
+        for (int i = 0; i < 2000; ++i) {
+            log.warn("{}", std::string(83, 'x'));
+        }
+    });
+    const bool waited = logged.wait_for(std::chrono::seconds(20)) != std::future_status::ready;
+    while (logged.wait_for(std::chrono::milliseconds(1)) != std::future_status::ready) {
+        terminal.read_some();
+    }
+    EXPECT_FALSE(waited) << "a thread that logged had to wait for the terminal's reader";
+    EXPECT_GT(log.dropped(), 0U);
+}
+
+TEST(LogTerminal, LeavesTheModeOfItsDescriptorAlone) {
+    const SilentTerminal terminal;
+    const Log log(terminal.fd());
+    EXPECT_EQ(::fcntl(terminal.fd(), F_GETFL) & O_NONBLOCK, 0);
 }
 
 }  // namespace
