@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <algorithm>
 #include <array>
-#include <bit>
+#include <cstring>
 #include <map>
 #include <mutex>
 #include <optional>
 #include <string>
 #include <utility>
-#include <vector>
 
 #include "devices/acpi/power.hpp"
 #include "devices/legacy/i8042.hpp"
@@ -16,8 +16,7 @@
 #include "tests/vmm/support/kvm_fixture.hpp"
 #include "vmm/acpi/acpi.hpp"
 #include "vmm/boot/boot.hpp"
-#include "vmm/cpu/cpuid.hpp"
-#include "vmm/cpu/registers.hpp"
+#include "vmm/machine/vcpu_setup.hpp"
 
 namespace cxlvm::test {
 
@@ -172,7 +171,7 @@ class GuestMachine {
                                            .ports = ports,
                                            .owner = ending,
                                            .log = log});
-        set_up_vcpu((*vcpus)[0].kvm(), guest.entry);
+        set_up_vcpus(kvm, *vcpus, {}, supported_cpuid(kvm), guest.entry, log);
     }
     GuestMachine(const GuestMachine&) = delete;
     GuestMachine& operator=(const GuestMachine&) = delete;
@@ -223,59 +222,6 @@ class GuestMachine {
         BootConfig config;
         config.cmdline = cmdline;
         return config;
-    }
-
-    static kvm_segment segment_of(const cpu::Segment& from) {
-        kvm_segment to{};
-        to.base = from.base;
-        to.limit = from.limit;
-        to.selector = from.selector;
-        to.type = from.type;
-        to.present = from.present;
-        to.dpl = from.dpl;
-        to.db = from.default_32;
-        to.s = from.code_or_data;
-        to.l = from.long_mode;
-        to.g = from.granularity;
-        return to;
-    }
-
-    void set_up_vcpu(const KvmVcpu& vcpu, const boot::EntryState& entry) {
-        std::vector<cpu::CpuidEntry> supported;
-        for (const kvm_cpuid_entry2& leaf : kvm.supported_cpuid()) {
-            supported.push_back(std::bit_cast<cpu::CpuidEntry>(leaf));
-        }
-        std::vector<kvm_cpuid_entry2> leaves;
-        for (const cpu::CpuidEntry& leaf :
-             cpu::vcpu_cpuid(supported, {.topology = {},
-                                        .address_bits = cpu::guest_address_bits(supported),
-                                        .tsc_khz = vcpu.tsc_khz(),
-                                        .apic_bus_hz = 1'000'000'000})) {
-            leaves.push_back(std::bit_cast<kvm_cpuid_entry2>(leaf));
-        }
-        vcpu.set_cpuid(leaves);
-
-        const cpu::EntryRegisters from = cpu::entry_registers(entry);
-        kvm_sregs sregs = vcpu.sregs();
-        sregs.cs = segment_of(from.code);
-        sregs.ds = sregs.es = sregs.fs = sregs.gs = sregs.ss = segment_of(from.data);
-        sregs.tr = segment_of(from.task);
-        sregs.gdt.base = from.gdt.base;
-        sregs.gdt.limit = from.gdt.limit;
-        sregs.idt.base = from.idt.base;
-        sregs.idt.limit = from.idt.limit;
-        sregs.cr0 = from.cr0;
-        sregs.cr3 = from.cr3;
-        sregs.cr4 = from.cr4;
-        sregs.efer = from.efer;
-        vcpu.set_sregs(sregs);
-        kvm_regs regs{};
-        regs.rip = from.rip;
-        regs.rsp = from.rsp;
-        regs.rsi = from.rsi;
-        regs.rbx = from.rbx;
-        regs.rflags = from.rflags;
-        vcpu.set_regs(regs);
     }
 };
 
