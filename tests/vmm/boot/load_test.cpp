@@ -13,6 +13,7 @@
 #include "tests/vmm/boot/image_builder.hpp"
 #include "vmm/boot/elf.hpp"
 #include "vmm/boot/image.hpp"
+#include "vmm/builtin_guest/builtin_guest.hpp"
 #include "vmm/layout.hpp"
 
 namespace cxlvm::boot {
@@ -276,11 +277,24 @@ TEST_F(Load, LoadsAnImageFromMemory) {
 }
 
 TEST_F(Load, LoadsTheBuiltInGuestWhenNoKernelIsNamed) {
+    memory_size_ = 32U << 20;
     const LoadedGuest guest = boot("");
     EXPECT_EQ(guest.format, "built-in guest");
-    EXPECT_EQ(guest.entry.entry, Gpa(kText));
     EXPECT_EQ(guest.entry.mode, Mode::Long);
     EXPECT_EQ(guest.entry.rsi, layout::kBootParams.value());
+
+    const std::span<const std::byte> elf = builtin_guest();
+    const KernelImage image = parse_elf(Image(elf, "the built-in guest"));
+    ASSERT_FALSE(image.segments.empty());
+    for (const Segment& segment : image.segments) {
+        Bytes expected(segment.memory_size);  // zero behind what the file has
+        std::ranges::copy(elf.subspan(segment.offset, segment.file_size), expected.begin());
+        Bytes loaded(segment.memory_size);
+        ASSERT_TRUE(memory_->read(segment.address, loaded));
+        EXPECT_TRUE(loaded == expected);
+    }
+    ASSERT_TRUE(image.entry64);
+    EXPECT_EQ(guest.entry.entry, *image.entry64);
 }
 
 TEST_F(Load, RefusesBadKernelsInOneLineThatNamesThem) {
