@@ -23,12 +23,7 @@ using test::put;
 using test::Recorded;
 using test::serve_until;
 
-class EventLoopStopTest : public testing::Test {
-  protected:
-    EventLoop loop_{{.entries = 8, .name = "test"}};
-    Pipe pipe_;
-    std::array<std::byte, 64> buffer_{};
-};
+class EventLoopStopTest : public test::EventLoopFixture {};
 
 TEST_F(EventLoopStopTest, CancelsEverythingInFlightAndPending) {
     std::vector<std::unique_ptr<Recorded<ReadOp>>> reads;

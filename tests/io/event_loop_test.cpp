@@ -21,12 +21,7 @@ using test::Recorded;
 using test::serve_for;
 using test::serve_until;
 
-class EventLoopTest : public testing::Test {
-  protected:
-    EventLoop loop_{{.entries = 8, .name = "test"}};
-    Pipe pipe_;
-    std::array<std::byte, 64> buffer_{};
-};
+class EventLoopTest : public test::EventLoopFixture {};
 
 TEST(EventLoopConfig, TakesPowersOfTwoOnly) {
     for (const std::uint32_t entries : {0U, 1U, 3U, 100U, 65536U}) {

@@ -3,42 +3,35 @@
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
-#include <stdlib.h>
 #include <unistd.h>
 
+#include <array>
 #include <chrono>
 #include <future>
 #include <string>
 #include <thread>
 #include <vector>
 
-#include "io/fd.hpp"
+#include "tests/support/pipe.hpp"
+#include "tests/support/terminal.hpp"
 
 namespace cxlvm::io {
 namespace {
 
 class LogTest : public testing::Test {
   protected:
-    LogTest() {
-        int ends[2] = {-1, -1};
-        EXPECT_EQ(::pipe2(ends, O_CLOEXEC), 0);
-        reader_.reset(ends[0]);
-        writer_.reset(ends[1]);
-    }
-
     /// What has been written so far.
     std::string text() {
         std::string result;
-        ::fcntl(reader_.get(), F_SETFL, O_NONBLOCK);
+        ::fcntl(pipe_.reader.get(), F_SETFL, O_NONBLOCK);
         char buffer[4096];
-        for (ssize_t size = 0; (size = ::read(reader_.get(), buffer, sizeof buffer)) > 0;) {
+        for (ssize_t size = 0; (size = ::read(pipe_.reader.get(), buffer, sizeof buffer)) > 0;) {
             result.append(buffer, static_cast<std::size_t>(size));
         }
         return result;
     }
 
-    Fd reader_;
-    Fd writer_;
+    test::Pipe pipe_;
 };
 
 TEST(LogLevel, EveryNameParsesBack) {
@@ -51,7 +44,7 @@ TEST(LogLevel, EveryNameParsesBack) {
 }
 
 TEST_F(LogTest, WritesOneLinePerMessageWithItsLevel) {
-    Log log(writer_.get(), LogLevel::Debug);
+    Log log(pipe_.writer.get(), LogLevel::Debug);
     log.error("disk {} is gone", 3);
     log.warn("careful");
     log.info("hello");
@@ -62,7 +55,7 @@ TEST_F(LogTest, WritesOneLinePerMessageWithItsLevel) {
 }
 
 TEST_F(LogTest, KeepsMessagesAboveItsLevelBack) {
-    Log log(writer_.get());
+    Log log(pipe_.writer.get());
     log.info("not wanted");
     EXPECT_EQ(text(), "");
     log.set_level(LogLevel::Info);
@@ -74,14 +67,14 @@ TEST_F(LogTest, KeepsMessagesAboveItsLevelBack) {
 }
 
 TEST_F(LogTest, EndsLinesForARawTerminalWithCrLf) {
-    Log log(writer_.get());
+    Log log(pipe_.writer.get());
     log.set_raw_terminal(true);
     log.warn("x");
     EXPECT_EQ(text(), "cxlvm: warn: x\r\n");
 }
 
 TEST_F(LogTest, CutsLongTextButKeepsTheEndOfTheLine) {
-    Log log(writer_.get());
+    Log log(pipe_.writer.get());
     log.warn("{}", std::string(5000, 'a'));
     const std::string line = text();
     EXPECT_LE(line.size(), 1024U);
@@ -90,8 +83,8 @@ TEST_F(LogTest, CutsLongTextButKeepsTheEndOfTheLine) {
 }
 
 TEST_F(LogTest, DropsAndCountsLinesThatABlockedPipeCannotTake) {
-    ::fcntl(writer_.get(), F_SETPIPE_SZ, 4096);
-    Log log(writer_.get());
+    ::fcntl(pipe_.writer.get(), F_SETPIPE_SZ, 4096);
+    Log log(pipe_.writer.get());
     const std::string filler(900, 'x');
     for (int i = 0; i < 100; ++i) {
         log.warn("{}", filler);
@@ -101,14 +94,14 @@ TEST_F(LogTest, DropsAndCountsLinesThatABlockedPipeCannotTake) {
 }
 
 TEST_F(LogTest, SurvivesAReaderThatHasGone) {
-    reader_.reset();
-    Log log(writer_.get());
+    pipe_.reader.reset();
+    Log log(pipe_.writer.get());
     log.warn("nobody listens");  // must not raise SIGPIPE
     EXPECT_EQ(log.dropped(), 1U);
 }
 
 TEST_F(LogTest, LinesOfSeveralThreadsDoNotMix) {
-    Log log(writer_.get());
+    Log log(pipe_.writer.get());
     std::vector<std::thread> threads;
     threads.reserve(8);
     for (char name = 'a'; name < 'e'; ++name) {
@@ -135,7 +128,7 @@ TEST_F(LogTest, LinesOfSeveralThreadsDoNotMix) {
 }
 
 TEST_F(LogTest, GuestMessagesAreLimitedAndTheRestIsCounted) {
-    Log log(writer_.get());
+    Log log(pipe_.writer.get());
     RateLimit limit(2, std::chrono::seconds(3600));
     for (int i = 0; i < 10; ++i) {
         log.guest(limit, "write to a read-only register {}", i);
@@ -148,7 +141,7 @@ TEST_F(LogTest, GuestMessagesAreLimitedAndTheRestIsCounted) {
 }
 
 TEST_F(LogTest, SaysHowManyWereSuppressedOnceMessagesAreAllowedAgain) {
-    Log log(writer_.get());
+    Log log(pipe_.writer.get());
     RateLimit limit(1, std::chrono::seconds(0));
     log.guest(limit, "first");
     EXPECT_EQ(text(), "cxlvm: warn: first\n");
@@ -163,7 +156,7 @@ TEST_F(LogTest, SaysHowManyWereSuppressedOnceMessagesAreAllowedAgain) {
 }
 
 TEST_F(LogTest, MessagesThatAreNotWantedDoNotUseUpTheLimit) {
-    Log log(writer_.get(), LogLevel::Error);
+    Log log(pipe_.writer.get(), LogLevel::Error);
     RateLimit limit(1, std::chrono::seconds(3600));
     log.guest(limit, "hidden");
     log.set_level(LogLevel::Warn);
@@ -171,31 +164,9 @@ TEST_F(LogTest, MessagesThatAreNotWantedDoNotUseUpTheLimit) {
     EXPECT_EQ(text(), "cxlvm: warn: seen\n");
 }
 
-/// A terminal that nobody reads.
-class SilentTerminal {
-  public:
-    SilentTerminal() : master_(::posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC | O_NONBLOCK)) {
-        EXPECT_EQ(::grantpt(master_.get()), 0);
-        EXPECT_EQ(::unlockpt(master_.get()), 0);
-        char name[64] = {};
-        EXPECT_EQ(::ptsname_r(master_.get(), name, sizeof name), 0);
-        slave_.reset(::open(name, O_RDWR | O_NOCTTY | O_CLOEXEC));
-        EXPECT_TRUE(slave_);
-    }
-    [[nodiscard]] int fd() const { return slave_.get(); }
-    void read_some() const {
-        char buffer[4096];
-        static_cast<void>(::read(master_.get(), buffer, sizeof buffer));
-    }
-
-  private:
-    Fd master_;
-    Fd slave_;
-};
-
 TEST(LogTerminal, DropsAndCountsLinesThatATerminalCannotTakeWhole) {
-    const SilentTerminal terminal;
-    Log log(terminal.fd());
+    const test::Terminal terminal;  // which nobody reads
+    Log log(terminal.screen.get());
     // Far more than a terminal holds. The line on which it fills up must not wait for the reader.
     std::future<void> logged = std::async(std::launch::async, [&log] {
         for (int i = 0; i < 2000; ++i) {
@@ -203,17 +174,19 @@ TEST(LogTerminal, DropsAndCountsLinesThatATerminalCannotTakeWhole) {
         }
     });
     const bool waited = logged.wait_for(std::chrono::seconds(20)) != std::future_status::ready;
+    ::fcntl(terminal.user.get(), F_SETFL, O_NONBLOCK);
+    std::array<char, 4096> buffer;
     while (logged.wait_for(std::chrono::milliseconds(1)) != std::future_status::ready) {
-        terminal.read_some();
+        static_cast<void>(::read(terminal.user.get(), buffer.data(), buffer.size()));
     }
     EXPECT_FALSE(waited) << "a thread that logged had to wait for the terminal's reader";
     EXPECT_GT(log.dropped(), 0U);
 }
 
 TEST(LogTerminal, LeavesTheModeOfItsDescriptorAlone) {
-    const SilentTerminal terminal;
-    const Log log(terminal.fd());
-    EXPECT_EQ(::fcntl(terminal.fd(), F_GETFL) & O_NONBLOCK, 0);
+    const test::Terminal terminal;
+    const Log log(terminal.screen.get());
+    EXPECT_EQ(::fcntl(terminal.screen.get(), F_GETFL) & O_NONBLOCK, 0);
 }
 
 }  // namespace

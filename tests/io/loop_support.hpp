@@ -1,19 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <array>
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <string_view>
 #include <thread>
 #include <vector>
 
 #include "io/event_loop.hpp"
 #include "io/fd.hpp"
 #include "io/operations.hpp"
+#include "tests/support/pipe.hpp"
 
 namespace cxlvm::io::test {
 
@@ -50,20 +53,19 @@ struct Recorded {
     Op op{record.completion()};
 };
 
-struct Pipe {
-    Pipe() {
-        int ends[2] = {-1, -1};
-        EXPECT_EQ(::pipe2(ends, O_CLOEXEC), 0);
-        reader.reset(ends[0]);
-        writer.reset(ends[1]);
-    }
-    Fd reader;
-    Fd writer;
-};
+using cxlvm::test::Pipe;
 
 inline void put(const Fd& fd, std::string_view text) {
     ASSERT_EQ(::write(fd.get(), text.data(), text.size()), static_cast<ssize_t>(text.size()));
 }
+
+/// A small loop, a pipe, and room for what comes out of it.
+class EventLoopFixture : public testing::Test {
+  protected:
+    EventLoop loop_{{.entries = 8, .name = "test"}};
+    Pipe pipe_;
+    std::array<std::byte, 64> buffer_{};
+};
 
 /// Serves `loop` on this thread until `done()`; fails the test after ten seconds.
 template <typename Condition>

@@ -20,6 +20,8 @@
 #include "io/error.hpp"
 #include "io/event_loop.hpp"
 #include "io/fd.hpp"
+#include "tests/support/pipe.hpp"
+#include "tests/support/terminal.hpp"
 #include "vmm/console/console.hpp"
 
 namespace cxlvm::test {
@@ -228,34 +230,6 @@ class ReplacedStdio {
     io::Fd output_;
     FILE* stream_;
     FILE* previous_;
-};
-
-struct Pipe {
-    Pipe() {
-        int ends[2] = {-1, -1};
-        EXPECT_EQ(::pipe2(ends, O_CLOEXEC), 0);
-        reader.reset(ends[0]);
-        writer.reset(ends[1]);
-    }
-    io::Fd reader;
-    io::Fd writer;
-};
-
-/// A terminal: what a user types goes into `user`, what he sees comes out of it.
-struct Terminal {
-    Terminal() : user(::posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC)) {
-        EXPECT_EQ(::grantpt(user.get()), 0);
-        EXPECT_EQ(::unlockpt(user.get()), 0);
-        screen.reset(::open(::ptsname(user.get()), O_RDWR | O_NOCTTY | O_CLOEXEC));
-        EXPECT_TRUE(screen);
-    }
-    bool is_raw() const {
-        termios settings{};
-        EXPECT_EQ(::tcgetattr(screen.get(), &settings), 0);
-        return (settings.c_lflag & (ISIG | ICANON | ECHO)) == 0;
-    }
-    io::Fd user;
-    io::Fd screen;
 };
 
 }  // namespace cxlvm::test
