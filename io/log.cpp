@@ -7,6 +7,9 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <charconv>
+
 #include "io/error.hpp"
 
 namespace cxlvm::io {
@@ -58,8 +61,9 @@ Fd open_unblocking(int fd) noexcept {
     if (::fstat(fd, &status) != 0 || !can_stall(status, fd)) {
         return {};
     }
-    std::array<char, 32> path{};
-    fmt::format_to_n(path.data(), path.size() - 1, "/proc/self/fd/{}", fd);
+    constexpr std::string_view kFolder = "/proc/self/fd/";
+    std::array<char, 32> path{};  // ends in zeros
+    std::to_chars(std::ranges::copy(kFolder, path.begin()).out, path.end() - 1, fd);
     return Fd(::open(path.data(), O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC));
 }
 
