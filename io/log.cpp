@@ -94,8 +94,6 @@ bool RateLimit::allow() noexcept {
     if (used_.fetch_add(1, std::memory_order_relaxed) < burst_) {
         return true;
     }
-    // Keep the counter from wrapping round to "allowed" in a long flood.
-    used_.store(burst_, std::memory_order_relaxed);
     suppressed_.fetch_add(1, std::memory_order_relaxed);
     return false;
 }

@@ -37,7 +37,7 @@ class RateLimit {
     std::uint32_t burst_;
     std::chrono::seconds interval_;
     std::atomic<std::int64_t> window_start_{0};
-    std::atomic<std::uint32_t> used_{0};
+    std::atomic<std::uint64_t> used_{0};  ///< 64 bits: no flood makes it wrap round to "allowed"
     std::atomic<std::uint64_t> suppressed_{0};
 };
 
