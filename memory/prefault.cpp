@@ -14,6 +14,7 @@
 #include <system_error>
 #include <thread>
 
+#include "io/block_signals.hpp"
 #include "io/error.hpp"
 #include "memory/host_memory.hpp"
 
@@ -168,6 +169,7 @@ void prefault(const PrefaultJob& job, const PrefaultConfig& config) {
     std::vector<std::jthread> threads;  // joined before what they use goes
     threads.reserve(count);
     try {
+        const io::BlockSignals blocked;
         while (threads.size() < count) {
             threads.emplace_back([&](const std::stop_token& stop) {
                 if (job.numa_node) {

@@ -3,8 +3,13 @@
 
 #include <gtest/gtest.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
+#include <csignal>
+#include <filesystem>
+#include <fstream>
 #include <stdexcept>
+#include <string>
 #include <thread>
 
 #include "io/error.hpp"
@@ -90,6 +95,44 @@ TEST(Prefault, WhatTheCallbackThrowsEndsTheWork) {
                        .progress = [](std::uint64_t,
                                       std::uint64_t) { throw std::runtime_error("interrupted"); }}),
         std::runtime_error);
+}
+
+/// The signals that a thread of this process blocks, as /proc shows them.
+std::vector<std::uint64_t> blocked_signals_of_other_threads() {
+    std::vector<std::uint64_t> masks;
+    for (const auto& task : std::filesystem::directory_iterator("/proc/self/task")) {
+        if (task.path().filename() == std::to_string(::gettid())) {
+            continue;
+        }
+        std::ifstream status(task.path() / "status");
+        for (std::string word; status >> word;) {
+            if (word == "SigBlk:") {
+                masks.push_back(0);
+                status >> std::hex >> masks.back();
+            }
+        }
+    }
+    return masks;
+}
+
+TEST(Prefault, ItsThreadsTakeNoneOfTheProgramsSignals) {
+    const io::Mapping pages = test::anonymous_pages(4096);
+    PrefaultJob job;
+    job.areas = {pages.bytes()};
+    job.chunk_size = kPage;
+    job.progress_interval = std::chrono::milliseconds(0);
+    std::vector<std::uint64_t> masks;
+    prefault(job, {.threads = 2, .progress = [&](std::uint64_t, std::uint64_t) {
+                       if (masks.empty()) {
+                           masks = blocked_signals_of_other_threads();
+                       }
+                   }});
+    ASSERT_FALSE(masks.empty());
+    for (const std::uint64_t mask : masks) {
+        for (const int signal : {SIGTERM, SIGINT, SIGUSR1, SIGALRM, SIGCHLD}) {
+            EXPECT_NE(mask & std::uint64_t{1} << (signal - 1), 0U) << signal;
+        }
+    }
 }
 
 TEST(Prefault, MemoryThatCannotBePopulatedIsAnErrorAndNotASignal) {

@@ -8,11 +8,11 @@
 #include <chrono>
 #include <system_error>
 
+#include "io/block_signals.hpp"
 #include "io/error.hpp"
 #include "vmm/acpi/acpi.hpp"
 #include "vmm/layout.hpp"
 #include "vmm/machine/vcpu_setup.hpp"
-#include "vmm/vcpu/block_signals.hpp"
 
 namespace cxlvm {
 
@@ -202,7 +202,7 @@ void Vm::Machine::start() {
     console_.start();
     if (loop_is_ours_) {
         stop_loop_at_end_ = true;
-        const BlockSignals blocked;
+        const io::BlockSignals blocked;
         try {
             loop_thread_ = std::thread([this] {
                 static_cast<void>(::pthread_setname_np(::pthread_self(), "cxlvm-loop"));

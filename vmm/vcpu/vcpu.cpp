@@ -12,9 +12,9 @@
 #include <csignal>
 #include <cstring>
 #include <system_error>
+#include "io/block_signals.hpp"
 
 #include "io/error.hpp"
-#include "vmm/vcpu/block_signals.hpp"
 #include "vmm/vcpu/vcpu_group.hpp"
 
 namespace cxlvm {
@@ -104,7 +104,7 @@ Vcpu::Vcpu(unsigned index, std::uint32_t apic_id, const VcpuWiring& wiring, Vcpu
 }
 
 void Vcpu::start() {
-    const BlockSignals blocked;
+    const io::BlockSignals blocked;
     try {
         thread_ = std::thread([this] { run(); });
     } catch (const std::system_error& error) {

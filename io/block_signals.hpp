@@ -4,7 +4,7 @@
 #include <csignal>
 #include <initializer_list>
 
-namespace cxlvm {
+namespace cxlvm::io {
 
 /// While it lives, every signal is blocked in this thread but those that a fault of the thread
 /// itself raises. A thread that is created meanwhile inherits that, so the program's own signals
@@ -27,4 +27,4 @@ class BlockSignals {
     sigset_t before_;
 };
 
-}  // namespace cxlvm
+}  // namespace cxlvm::io
