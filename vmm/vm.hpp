@@ -26,7 +26,7 @@ struct VmStatistics {
 /// it.
 ///
 /// The library installs no signal handlers and holds no global state, so many Vms may live in a
-/// process. vCPU threads use one real-time signal, blocked in them, to leave the guest.
+/// process. vCPU threads use one signal, SIGSTKFLT, blocked in them, to leave the guest.
 class Vm {
   public:
     /// Builds the machine and loads the guest, with an event loop of its own. Throws io::Error.

@@ -3,7 +3,6 @@
 
 #include <fmt/format.h>
 #include <pthread.h>
-#include <sched.h>
 
 #include <algorithm>
 #include <array>
@@ -12,8 +11,8 @@
 #include <csignal>
 #include <cstring>
 #include <system_error>
-#include "io/block_signals.hpp"
 
+#include "io/block_signals.hpp"
 #include "io/error.hpp"
 #include "vmm/vcpu/vcpu_group.hpp"
 
@@ -21,11 +20,11 @@ namespace cxlvm {
 
 namespace {
 
-/// Sent to vCPU threads alone, which block it. The last of the real-time signals: the least likely
-/// to mean something to the program around us, which may use it all the same.
-int kick_signal() noexcept {
-    return SIGRTMAX;
-}
+/// Sent to vCPU threads alone, which block it. A standard signal, since those are pending or not
+/// and therefore never refused, where a real-time signal needs a place in a queue whose length the
+/// user's limits bound (RLIMIT_SIGPENDING, signal(7)). Linux itself raises this one nowhere, so it
+/// is the least likely to mean something to the program around us.
+constexpr int kKickSignal = SIGSTKFLT;
 
 sigset_t set_of(std::initializer_list<int> signals) noexcept {
     sigset_t set;
@@ -38,7 +37,7 @@ sigset_t set_of(std::initializer_list<int> signals) noexcept {
 
 /// Everything but the kick: signal N is bit N - 1 of the kernel's set.
 abi::SignalSet blocked_in_guest() noexcept {
-    return ~(abi::SignalSet{1} << (kick_signal() - 1));
+    return ~(abi::SignalSet{1} << (kKickSignal - 1));
 }
 
 const char* suberror_name(std::uint32_t suberror) noexcept {
@@ -113,16 +112,14 @@ void Vcpu::start() {
 }
 
 void Vcpu::kick() noexcept {
-    // Only the first kick since the last acknowledgement sends the signal, so there is never more
-    // than one on the queue. See acknowledge_kick for why the others may rely on it.
+    // Only the first kick since the last acknowledgement sends the signal; see acknowledge_kick for
+    // why the others may rely on it.
     const std::atomic_ref<__u8> immediate_exit(kvm_.run_page().immediate_exit);
     if (immediate_exit.exchange(1) == 1 || !thread_.joinable()) {
         return;
     }
-    // EAGAIN: the user's limit of queued signals is used up, by somebody else and for a moment.
-    while (::pthread_kill(thread_.native_handle(), kick_signal()) == EAGAIN) {
-        ::sched_yield();
-    }
+    // Cannot fail: the number is valid, and a thread that is not joined yet has its id still.
+    static_cast<void>(::pthread_kill(thread_.native_handle(), kKickSignal));
 }
 
 void Vcpu::join() noexcept {
@@ -173,9 +170,10 @@ void Vcpu::acknowledge_kick() noexcept {
     // The order matters. Whoever kicks has changed the group's state before; a kick that finds
     // immediate_exit set, and therefore sends nothing, happened before this store, so its change is
     // seen when the group is asked next. A signal that arrives from here on is either taken now,
-    // with immediate_exit set again, or ends the next KVM_RUN.
+    // with immediate_exit set again, or ends the next KVM_RUN. Two that arrive before one is taken
+    // are one: the second kick has set immediate_exit, which ends the next KVM_RUN by itself.
     std::atomic_ref<__u8>(kvm_.run_page().immediate_exit).store(0);
-    const sigset_t kick = set_of({kick_signal()});
+    const sigset_t kick = set_of({kKickSignal});
     const timespec no_wait{};
     while (::sigtimedwait(&kick, nullptr, &no_wait) > 0) {
     }

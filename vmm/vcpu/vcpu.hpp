@@ -42,8 +42,8 @@ struct VcpuWiring {
 /// How it is called back: `immediate_exit` in the page shared with the kernel makes the next
 /// KVM_RUN finish the instruction at hand and return; a signal gets the thread out of a KVM_RUN
 /// that it is in. The signal is blocked in the thread and let in by KVM_RUN alone
-/// (KVM_SET_SIGNAL_MASK), then taken off the queue: no handler ever runs, so none is installed and
-/// the process's own signals are left alone.
+/// (KVM_SET_SIGNAL_MASK), then taken back: no handler ever runs, so none is installed and the
+/// process's own signals are left alone.
 class Vcpu {
   public:
     /// `apic_id` is the number by which KVM and the guest know it.

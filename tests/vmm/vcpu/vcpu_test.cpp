@@ -2,9 +2,13 @@
 #include "vmm/vcpu/vcpu_group.hpp"
 
 #include <gtest/gtest.h>
+#include <pthread.h>
+#include <sys/resource.h>
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
+#include <csignal>
 #include <thread>
 #include <vector>
 
@@ -144,6 +148,42 @@ TEST_F(VcpuTest, StoppingEndsAPausedGuest) {
     machine.vcpus->pause();  // no effect any more, and no waiting
     machine.vcpus->resume();
     SUCCEED();
+}
+
+/// This user may queue no signal while it lives.
+class NoQueuedSignals {
+  public:
+    NoQueuedSignals() {
+        ::getrlimit(RLIMIT_SIGPENDING, &before_);
+        const rlimit none{.rlim_cur = 0, .rlim_max = before_.rlim_max};
+        ::setrlimit(RLIMIT_SIGPENDING, &none);
+    }
+    NoQueuedSignals(const NoQueuedSignals&) = delete;
+    NoQueuedSignals& operator=(const NoQueuedSignals&) = delete;
+    ~NoQueuedSignals() { ::setrlimit(RLIMIT_SIGPENDING, &before_); }
+
+  private:
+    rlimit before_{};
+};
+
+TEST_F(VcpuTest, AUserWhoMayQueueNoSignalsCanPauseAndStopAGuest) {
+    MiniMachine machine{std::span(kSpin), 2};
+    const NoQueuedSignals limit;
+    // Proves that the limit holds: a real-time signal is refused.
+    sigset_t realtime;
+    ::sigemptyset(&realtime);
+    ::sigaddset(&realtime, SIGRTMAX);
+    ::pthread_sigmask(SIG_BLOCK, &realtime, nullptr);
+    ASSERT_EQ(::pthread_kill(::pthread_self(), SIGRTMAX), EAGAIN);
+    machine.vcpus->start();
+    for (int i = 0; i < 20; ++i) {
+        EXPECT_TRUE(counts(machine));
+        machine.vcpus->pause();
+        machine.vcpus->resume();
+    }
+    machine.vcpus->stop();
+    machine.vcpus->join();
+    EXPECT_FALSE(machine.ending.reason()) << machine.ending.message();
 }
 
 TEST_F(VcpuTest, AHaltedGuestCanBePausedAndStopped) {
