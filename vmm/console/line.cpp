@@ -45,10 +45,10 @@ io::Fd open_output(const std::string& path) {
         return ::open(path.c_str(), O_WRONLY | O_CREAT | O_NOCTTY | O_NONBLOCK | O_CLOEXEC, 0666);
     });
     if (fd < 0 && errno == ENXIO) {
-        io::throw_input("serial file " + path + ": nobody reads this FIFO; start its reader first");
+        io::throw_input("--serial: " + path + ": nobody reads this FIFO; start its reader first");
     }
     if (fd < 0) {
-        io::throw_errno("cannot open the serial file " + path, io::Fault::Input);
+        io::throw_errno("--serial: cannot open " + path, io::Fault::Input);
     }
     io::Fd file(fd);
     struct stat status {};
@@ -60,7 +60,7 @@ io::Fd open_output(const std::string& path) {
                         ": another process writes to it; give each VM a file of its own");
     }
     if (::ftruncate(fd, 0) != 0) {
-        io::throw_errno("cannot truncate the serial file " + path, io::Fault::Input);
+        io::throw_errno("--serial: cannot truncate " + path, io::Fault::Input);
     }
     return file;
 }

@@ -4,7 +4,13 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 
+#include <array>
+#include <atomic>
+#include <barrier>
 #include <fstream>
+#include <memory>
+#include <thread>
+#include <vector>
 
 #include "io/error.hpp"
 #include "tests/vmm/console/console_support.hpp"
@@ -174,6 +180,47 @@ TEST_F(ConsoleUnix, ReplacesTheSocketOfADeadProcess) {
     console.write_all("x");
     EXPECT_EQ(read_exactly(client.get(), 1), "x");
     console.finish();
+}
+
+TEST_F(ConsoleUnix, GivesAStaleSocketToExactlyOneOfThoseThatStartAtOnce) {
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    path_.copy(address.sun_path, path_.size());
+    for (int round = 0; round < 100; ++round) {
+        {
+            const io::Fd dead(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+            ASSERT_EQ(
+                ::bind(dead.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address), 0);
+        }
+        std::array<std::unique_ptr<RunningConsole>, 4> consoles;
+        std::atomic<int> refused{0};
+        std::barrier start(static_cast<std::ptrdiff_t>(consoles.size()));
+        std::vector<std::thread> threads;
+        for (auto& console : consoles) {
+            threads.emplace_back([&] {
+                start.arrive_and_wait();
+                try {
+                    console = std::make_unique<RunningConsole>(config());
+                } catch (const io::Error& error) {
+                    EXPECT_EQ(error.fault(), io::Fault::Input) << error.what();
+                    ++refused;
+                }
+            });
+        }
+        for (std::thread& thread : threads) {
+            thread.join();
+        }
+        ASSERT_EQ(refused, 3);
+        for (auto& console : consoles) {
+            if (console) {
+                console->write_all("x");
+                const io::Fd client = connect();
+                ASSERT_EQ(read_exactly(client.get(), 1), "x")
+                    << "the winner's socket was taken away";
+                console->finish();
+            }
+        }
+    }
 }
 
 TEST_F(ConsoleUnix, RefusesASocketInUseWithoutDisturbingIt) {
