@@ -83,11 +83,12 @@ void validate(const BootConfig& boot) {
             io::throw_input("initrd: the file's name is empty");
         }
     }
-    if (boot.cmdline.size() >= layout::kCommandLineSize) {
+    const std::string cmdline = boot.cmdline.value_or("");
+    if (cmdline.size() >= layout::kCommandLineSize) {
         io::throw_input(fmt::format("cmdline: {} bytes are too many, {} is the most",
-                                    boot.cmdline.size(), layout::kCommandLineSize - 1));
+                                    cmdline.size(), layout::kCommandLineSize - 1));
     }
-    if (boot.cmdline.find('\0') != std::string::npos) {
+    if (cmdline.find('\0') != std::string::npos) {
         io::throw_input("cmdline: a zero byte would end it early");
     }
 }

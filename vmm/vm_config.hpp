@@ -52,7 +52,7 @@ struct BootConfig {
     std::string kernel;
     /// Paths or "fd=N", concatenated in order, each 4-byte aligned.
     std::vector<std::string> initrds;
-    std::string cmdline;  ///< as given; empty: boot::kDefaultCommandLine
+    std::optional<std::string> cmdline;  ///< as given, perhaps empty; none: kDefaultCommandLine
     BootProtocol protocol = BootProtocol::Auto;
     bool cache = true;  ///< keep unpacked kernels under XDG_CACHE_HOME
 };

@@ -46,7 +46,9 @@ void write_seed(GuestMemory& memory) {
 
 }  // namespace
 
-std::string command_line(const std::string& given, std::uint64_t limit, const std::string& kernel) {
+std::string command_line(const std::optional<std::string>& configured, std::uint64_t limit,
+                         const std::string& kernel) {
+    const std::string given = configured.value_or(std::string(kDefaultCommandLine));
     if (given.find('\0') != std::string::npos) {
         io::throw_input("--cmdline: holds a NUL byte, which would end it; remove it");
     }
@@ -56,7 +58,7 @@ std::string command_line(const std::string& given, std::uint64_t limit, const st
         io::throw_input(fmt::format("--cmdline: has {} bytes, and {} takes at most {}; shorten it",
                                     given.size(), kernel, most));
     }
-    return given.empty() ? std::string(kDefaultCommandLine) : given;
+    return given;
 }
 
 SetupHeader setup_header_for_elf() noexcept {

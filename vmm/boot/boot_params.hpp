@@ -17,10 +17,11 @@ struct GuestInfo {
     Gpa rsdp;
 };
 
-/// The command line for `kernel`, which takes `limit` bytes without the NUL: `given`, or
-/// kDefaultCommandLine when that is empty. Throws Error (Input) when it is too long or holds a NUL.
-[[nodiscard]] std::string command_line(const std::string& given, std::uint64_t limit,
-                                       const std::string& kernel);
+/// The command line for `kernel`, which takes `limit` bytes without the NUL: `configured`,
+/// or kDefaultCommandLine when there is none. Throws Error (Input) when it is too long or holds a
+/// NUL.
+[[nodiscard]] std::string command_line(const std::optional<std::string>& configured,
+                                       std::uint64_t limit, const std::string& kernel);
 
 /// The setup header for an ELF kernel, which has none of its own.
 [[nodiscard]] SetupHeader setup_header_for_elf() noexcept;

@@ -136,6 +136,10 @@ std::string parse_text(const Value& value) {
     if (value.text.empty()) {
         reject(value, "needs a value");
     }
+    return parse_any_text(value);
+}
+
+std::string parse_any_text(const Value& value) {
     if (value.text.find('\0') != std::string_view::npos) {
         reject(value, "holds a NUL byte, which no path or text may");
     }

@@ -40,6 +40,8 @@ struct Value {
 
 /// A path or other text: anything but an empty string or one with a NUL. Throws io::Error.
 [[nodiscard]] std::string parse_text(const Value& value);
+/// Text that may be empty, without a NUL. Throws io::Error.
+[[nodiscard]] std::string parse_any_text(const Value& value);
 
 /// The candidate that a mistyped `word` most likely meant, if one is near enough.
 [[nodiscard]] std::optional<std::string_view> nearest(std::string_view word,

@@ -43,8 +43,8 @@ constexpr VmKey kBoot[] = {
 
 constexpr VmKey kCmdline[] = {
     {{{}, Kind::Text, {}, boot::kDefaultCommandLine, {}},
-     [](VmConfig& vm, const Value& value) { vm.boot.cmdline = parse_text(value); },
-     [](const VmConfig& vm) { return text_unless_empty(vm.boot.cmdline); }}};
+     [](VmConfig& vm, const Value& value) { vm.boot.cmdline = parse_any_text(value); },
+     [](const VmConfig& vm) { return vm.boot.cmdline ? Texts{*vm.boot.cmdline} : Texts{}; }}};
 
 constexpr VmKey kInitrd[] = {
     {{{}, Kind::Text, {}, "none", {}},

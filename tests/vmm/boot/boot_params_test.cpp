@@ -14,7 +14,8 @@ using test::input_error;
 using testing::HasSubstr;
 
 TEST(CommandLine, IsTheDefaultWhenNoneIsGiven) {
-    EXPECT_EQ(command_line("", 2047, "vmlinux"), kDefaultCommandLine);
+    EXPECT_EQ(command_line(std::nullopt, 2047, "vmlinux"), kDefaultCommandLine);
+    EXPECT_EQ(command_line("", 2047, "vmlinux"), "");
     EXPECT_EQ(command_line("quiet", 2047, "vmlinux"), "quiet");
 }
 

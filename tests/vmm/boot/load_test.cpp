@@ -257,7 +257,7 @@ TEST_F(Load, PutsInitrdsBesideTheKernelAndItsWorkingMemory) {
 TEST_F(Load, PassesTheCommandLine) {
     config_.cmdline = "console=hvc0";
     (void)boot(bzimage());
-    Bytes text(config_.cmdline.size() + 1);
+    Bytes text(config_.cmdline->size() + 1);
     ASSERT_TRUE(memory_->read(layout::kCommandLine, text));
     EXPECT_STREQ(reinterpret_cast<const char*>(text.data()), "console=hvc0");
     config_.cmdline = std::string(2048, 'x');

@@ -56,21 +56,14 @@ TEST(VmOptions, GiveBackTheDefaultsThatTheyReset) {
 
 TEST(VmOptions, TakeWhatTheyGiveBack) {
     const std::vector<std::pair<std::string_view, std::string_view>> cases = {
-        {"boot", "pvh"},
-        {"cmdline", "a b=c,d"},
-        {"cpus", "8,sockets=2,cores=2,threads=2"},
-        {"initrd", "i"},
-        {"kernel", "k"},
-        {"kvm", "fd=3"},
-        {"memory", "3G,thp"},
-        {"memory", "1G,shared"},
-        {"memory", "2M,hugepages=2M,prefault,numa=0"},
-        {"serial", "unix=/s"},
-        {"serial", "pty"},
-        {"serial", "file=a,,b"},
-        {"serial", "null"},
-        {"no-cache", "true"},
-        {"shutdown-timeout", "0"},
+        {"boot", "pvh"},         {"cmdline", "a b=c,d"},
+        {"cmdline", ""},         {"cpus", "8,sockets=2,cores=2,threads=2"},
+        {"initrd", "i"},         {"kernel", "k"},
+        {"kvm", "fd=3"},         {"memory", "3G,thp"},
+        {"memory", "1G,shared"}, {"memory", "2M,hugepages=2M,prefault,numa=0"},
+        {"serial", "unix=/s"},   {"serial", "pty"},
+        {"serial", "file=a,,b"}, {"serial", "null"},
+        {"no-cache", "true"},    {"shutdown-timeout", "0"},
     };
     for (const auto& [name, text] : cases) {
         const VmConfig first = parse(name, text);
@@ -96,6 +89,8 @@ TEST(VmOptions, SetWhatTheirNamesSay) {
     EXPECT_EQ(parse("kernel", "vmlinuz").boot.kernel, "vmlinuz");
     EXPECT_THAT(parse("initrd", "a,b").boot.initrds, ElementsAre("a,b"));
     EXPECT_EQ(parse("cmdline", "console=ttyS0 a,b").boot.cmdline, "console=ttyS0 a,b");
+    EXPECT_EQ(parse("cmdline", "").boot.cmdline, "") << "no words, and not the default";
+    EXPECT_EQ(VmConfig{}.boot.cmdline, std::nullopt);
     EXPECT_EQ(parse("boot", "bzimage").boot.protocol, BootProtocol::BzImage);
     EXPECT_FALSE(parse("no-cache", "true").boot.cache);
     EXPECT_EQ(parse("cpus", "4,threads=2").cpus.count, 4U);

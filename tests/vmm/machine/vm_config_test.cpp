@@ -73,7 +73,7 @@ INSTANTIATE_TEST_SUITE_P(
         BadCase{"ProtocolWithoutKernel", "protocol",
                 [](VmConfig& c) { c.boot.protocol = BootProtocol::Pvh; }},
         BadCase{"LongCommandLine", "cmdline",
-                [](VmConfig& c) { c.boot.cmdline.assign(layout::kCommandLineSize, 'x'); }},
+                [](VmConfig& c) { c.boot.cmdline = std::string(layout::kCommandLineSize, 'x'); }},
         BadCase{"ZeroInCommandLine", "cmdline",
                 [](VmConfig& c) { c.boot.cmdline = std::string("a\0b", 3); }},
         BadCase{"FileWithoutPath", "serial",
@@ -96,7 +96,7 @@ TEST(VmConfig, ATopologyWhoseProductIsTheCountIsValid) {
 
 TEST(VmConfig, TheLongestCommandLineIsValid) {
     VmConfig config;
-    config.boot.cmdline.assign(layout::kCommandLineSize - 1, 'x');
+    config.boot.cmdline = std::string(layout::kCommandLineSize - 1, 'x');
     EXPECT_NO_THROW(validate(config));
 }
 
