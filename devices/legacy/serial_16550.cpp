@@ -181,7 +181,7 @@ void Serial16550::transmit_locked(std::byte value, Action& action) noexcept {
         state_.empty_pending = state_.transmitter.empty();
         return;
     }
-    if (state_.transmitter.size() >= depth_locked()) {
+    if (drain_limited_ || state_.transmitter.size() >= depth_locked()) {
         ++lost_output_;
         action.lost = true;
         return;
@@ -288,6 +288,7 @@ bool Serial16550::begin_drain_locked() noexcept {
 
 void Serial16550::drain() noexcept {
     std::array<std::byte, ByteFifo::kCapacity> chunk;
+    unsigned rounds = 0;
     for (bool more = true; more;) {
         std::size_t count = 0;
         std::uint64_t epoch = 0;
@@ -310,6 +311,7 @@ void Serial16550::drain() noexcept {
             drain_again_ = false;
             more = !state_.host_full && !state_.transmitter.empty();
             draining_ = more;
+            drain_limited_ = more && ++rounds >= kDrainRounds;
             if (!more) {
                 settle_interrupt_locked(action);
             }

@@ -30,7 +30,9 @@ namespace cxlvm {
 /// calls the host with no lock held, then takes out of the FIFO what the host has accepted, until
 /// nothing is left or the host is full. Whoever writes meanwhile only queues and finds THRE clear,
 /// as on a chip that is still sending. So bytes never overtake one another. A drainer sends on
-/// for others only as long as they write into a transmitter that tells them it is busy.
+/// for others only as long as they write into a transmitter that tells them it is busy, and not for
+/// ever: after kDrainRounds what they write is lost, as on a chip that is overrun, until it is
+/// done.
 ///
 /// Interrupts are edges: one pulse whenever "a source is pending, OUT2 is set and loopback is off"
 /// becomes true. A write that starts and finishes a drain is one step: it gives a new edge only
@@ -58,6 +60,10 @@ class Serial16550 final : public Device, public CharacterDevice {
 
   private:
     using Byte = Register<std::uint8_t>;
+
+    /// Calls of the host that one drain makes before it takes no more bytes of others. A guest that
+    /// waits for THRE, as drivers do, never gets that far.
+    static constexpr unsigned kDrainRounds = 64;
 
     /// What is to be done to other objects once the lock is released.
     struct Action {
@@ -119,6 +125,8 @@ class Serial16550 final : public Device, public CharacterDevice {
     io::RateLimit oddities_;
     std::uint64_t lost_output_ CXLVM_GUARDED_BY(mutex_) = 0;
     bool draining_ CXLVM_GUARDED_BY(mutex_) = false;
+    /// The drainer has made its kDrainRounds and goes on only for what is queued.
+    bool drain_limited_ CXLVM_GUARDED_BY(mutex_) = false;
     /// output_ready() came while a drainer was about to find out that the host is full.
     bool drain_again_ CXLVM_GUARDED_BY(mutex_) = false;
     /// Counts clearings of the transmitter: a drainer must not take out bytes of a later filling.

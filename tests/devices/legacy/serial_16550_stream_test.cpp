@@ -306,5 +306,48 @@ TEST_F(SerialStreamTest, CarriesAMebibyteBothWaysWithoutAllocating) {
     EXPECT_EQ(host_.output(), source);
 }
 
+/// A host during whose every call another processor writes one more byte, whatever THRE says.
+class InsistingHost final : public CharacterHost {
+  public:
+    explicit InsistingHost(std::size_t most) : most_(most) {}
+    std::size_t write(std::span<const std::byte> data) noexcept override {
+        ++calls_;
+        if (serial_ != nullptr && calls_ < most_) {
+            test::write8(*serial_, 0, 'x');
+        }
+        return data.size();
+    }
+    void input_ready() noexcept override {}
+    void insist_on(Serial16550& serial) noexcept { serial_ = &serial; }
+    [[nodiscard]] std::size_t calls() const noexcept { return calls_; }
+
+  private:
+    std::size_t most_;
+    Serial16550* serial_ = nullptr;
+    std::size_t calls_ = 0;
+};
+
+TEST(SerialDrain, ADrainerDoesNotSendForEverForAGuestThatIgnoresTheStatus) {
+    constexpr std::size_t kForEver = 100'000;
+    InsistingHost host(kForEver);
+    test::FakeIrqLine irq;
+    io::Log log(-1, io::LogLevel::Off);
+    Serial16550 serial(host, irq, log);
+    host.insist_on(serial);
+    test::write8(serial, 2, 0x01);
+    test::write8(serial, 0, 'x');
+    EXPECT_LT(host.calls(), 1000U);
+    EXPECT_GT(serial.lost_output(), 0U) << "the guest's fault, and counted";
+    EXPECT_EQ(serial.pending_output(), 0U);
+
+    // The transmitter is as good as new.
+    const std::uint64_t lost = serial.lost_output();
+    const std::size_t calls = host.calls();
+    test::write8(serial, 0, 'y');
+    EXPECT_GT(host.calls(), calls);
+    EXPECT_GE(serial.lost_output(), lost);
+    EXPECT_EQ(serial.pending_output(), 0U);
+}
+
 }  // namespace
 }  // namespace cxlvm
