@@ -27,13 +27,56 @@ Fd Fd::duplicate() const {
     return Fd(copy);
 }
 
-Fd open_file(const std::string& path, int flags, unsigned mode) {
+namespace {
+
+const char* describe(mode_t mode) noexcept {
+    switch (mode & S_IFMT) {
+        case S_IFDIR:
+            return "a folder";
+        case S_IFIFO:
+            return "a pipe";
+        case S_IFSOCK:
+            return "a socket";
+        case S_IFCHR:
+        case S_IFBLK:
+            return "a device";
+        default:
+            return "not a file";
+    }
+}
+
+/// What messages begin with.
+std::string prefix_of(std::string_view option) {
+    return option.empty() ? std::string() : std::string(option) + ": ";
+}
+
+}  // namespace
+
+Fd open_file(const std::string& path, int flags, unsigned mode, std::string_view option) {
     const int fd = retry_eintr([&] { return ::open(path.c_str(), flags | O_CLOEXEC, mode); });
     if (fd < 0) {
         const bool host = errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == EIO;
-        throw_errno("cannot open " + path, host ? Fault::Host : Fault::Input);
+        const int error = errno;
+        throw_error(error, prefix_of(option) + "cannot open " + path,
+                    host ? Fault::Host : Fault::Input);
     }
     return Fd(fd);
+}
+
+void require_regular_file(const Fd& fd, const std::string& what) {
+    struct stat status {};
+    if (::fstat(fd.get(), &status) != 0) {
+        throw_errno("fstat " + what);
+    }
+    if (!S_ISREG(status.st_mode)) {
+        throw_input(what + ": is " + describe(status.st_mode) + "; give a regular file");
+    }
+}
+
+Fd open_regular_file(const std::string& path, std::string_view option) {
+    Fd file = open_file(path, O_RDONLY | O_NONBLOCK | O_NOCTTY, 0, option);
+    require_regular_file(file, prefix_of(option) + path);
+    return file;
 }
 
 std::uint64_t file_size(const Fd& fd, const std::string& what) {

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <utility>
 
 namespace cxlvm::io {
@@ -37,9 +38,17 @@ class Fd {
     int fd_ = -1;
 };
 
-/// open(2) with O_CLOEXEC added. Throws Error naming `path`; a path that does not exist, is a
+/// open(2) with O_CLOEXEC added. Throws Error naming `path`, and before it `option`, where it was
+/// given by one; a path that does not exist, is a
 /// folder or may not be read is the caller's input, so its Fault is Input.
-[[nodiscard]] Fd open_file(const std::string& path, int flags, unsigned mode = 0);
+[[nodiscard]] Fd open_file(const std::string& path, int flags, unsigned mode = 0,
+                           std::string_view option = {});
+
+/// Opens an ordinary file for reading, without ever waiting for somebody at the other end of what
+/// turns out to be something else. Throws Error (Input) for that, and otherwise as open_file().
+[[nodiscard]] Fd open_regular_file(const std::string& path, std::string_view option = {});
+/// Throws Error (Input) naming `what`, unless an ordinary file is behind `fd`.
+void require_regular_file(const Fd& fd, const std::string& what);
 
 /// Size in bytes of the file or block device behind `fd`. Throws Error naming `what`.
 [[nodiscard]] std::uint64_t file_size(const Fd& fd, const std::string& what);

@@ -3,7 +3,11 @@
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 #include <unistd.h>
+
+#include <string>
+#include <utility>
 
 #include "io/error.hpp"
 
@@ -82,6 +86,35 @@ TEST(OpenFile, NamesAMissingFileAsTheCallersFault) {
         EXPECT_STREQ(error.what(), "cannot open /nonexistent/file: No such file or directory");
         EXPECT_EQ(error.fault(), Fault::Input);
     }
+}
+
+TEST(OpenFile, NamesTheOptionThatTheFileWasGivenBy) {
+    try {
+        (void)open_file("/nonexistent/file", O_RDONLY, 0, "--kernel");
+        FAIL() << "nothing was thrown";
+    } catch (const Error& error) {
+        EXPECT_STREQ(error.what(),
+                     "--kernel: cannot open /nonexistent/file: No such file or directory");
+        EXPECT_EQ(error.fault(), Fault::Input);
+    }
+}
+
+TEST(OpenRegularFile, RefusesEverythingElseWithoutWaiting) {
+    const std::string pipe = testing::TempDir() + "cxlvm_fd_test_" + std::to_string(::getpid());
+    ASSERT_EQ(::mkfifo(pipe.c_str(), 0600), 0);
+    const std::pair<std::string, std::string> cases[] = {
+        {pipe, "a pipe"}, {"/tmp", "a folder"}, {"/dev/null", "a device"}};
+    for (const auto& [path, kind] : cases) {
+        try {
+            (void)open_regular_file(path, "--config");
+            ADD_FAILURE() << "nothing was thrown for " << path;
+        } catch (const Error& error) {
+            EXPECT_EQ(error.what(), "--config: " + path + ": is " + kind + "; give a regular file");
+            EXPECT_EQ(error.fault(), Fault::Input);
+        }
+    }
+    ::unlink(pipe.c_str());
+    EXPECT_TRUE(open_regular_file("/proc/self/exe"));
 }
 
 TEST(FileSize, IsThatOfARegularFile) {

@@ -33,22 +33,6 @@ struct stat status_of(const io::Fd& file, const std::string& what) {
     return status;
 }
 
-const char* describe(mode_t mode) noexcept {
-    switch (mode & S_IFMT) {
-        case S_IFDIR:
-            return "a folder";
-        case S_IFIFO:
-            return "a pipe";
-        case S_IFSOCK:
-            return "a socket";
-        case S_IFCHR:
-        case S_IFBLK:
-            return "a device";
-        default:
-            return "not a file";
-    }
-}
-
 io::Fd duplicate_descriptor(const std::string& path, std::string_view number) {
     int fd = -1;
     const auto [end, error] = std::from_chars(number.begin(), number.end(), fd);
@@ -73,20 +57,19 @@ FileIdentity identify(const io::Fd& file, const std::string& what) {
             .changed = nanoseconds(status.st_ctim)};
 }
 
-Image Image::open(const std::string& path) {
+Image Image::open(const std::string& path, std::string_view option) {
     constexpr std::string_view kPrefix = "fd=";
-    const std::string_view text = path;
-    // O_NONBLOCK: opening a pipe that nobody writes must not wait.
-    io::Fd file = text.substr(0, kPrefix.size()) == kPrefix
-                      ? duplicate_descriptor(path, text.substr(kPrefix.size()))
-                      : io::open_file(path, O_RDONLY | O_NONBLOCK | O_NOCTTY);
-    const struct stat status = status_of(file, path);
-    if (!S_ISREG(status.st_mode)) {
-        io::throw_input(
-            fmt::format("{}: is {}; give a regular file", path, describe(status.st_mode)));
+    const std::string what = option.empty() ? path : fmt::format("{}: {}", option, path);
+    io::Fd file;
+    if (path.starts_with(kPrefix)) {
+        file = duplicate_descriptor(what, std::string_view(path).substr(kPrefix.size()));
+        io::require_regular_file(file, what);
+    } else {
+        file = io::open_regular_file(path, option);
     }
+    const struct stat status = status_of(file, what);
     if (status.st_size == 0) {
-        io::throw_input(path + ": the file is empty");
+        io::throw_input(what + ": the file is empty");
     }
     return Image(std::move(file), static_cast<std::uint64_t>(status.st_size), path, false);
 }

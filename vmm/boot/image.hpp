@@ -37,8 +37,9 @@ struct FileIdentity {
 class Image {
   public:
     /// Opens `path`, which may be "fd=N" for a descriptor that somebody else opened (it stays
-    /// theirs). Throws Error (Input) for everything but a regular file that can be read.
-    [[nodiscard]] static Image open(const std::string& path);
+    /// theirs). Throws Error (Input) for everything but a regular file that can be read; messages
+    /// begin with `option`, where it was given by one.
+    [[nodiscard]] static Image open(const std::string& path, std::string_view option = {});
     /// Memory that outlives the image.
     Image(std::span<const std::byte> bytes, std::string name);
     /// Memory that the image owns.

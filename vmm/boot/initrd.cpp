@@ -71,7 +71,7 @@ std::optional<Gpa> place_initrd(std::span<const GuestMemory::Block> ram, const I
 Initrds::Initrds(const std::vector<std::string>& paths) {
     files_.reserve(paths.size());
     for (const std::string& path : paths) {
-        const Image& file = files_.emplace_back(Image::open(path));
+        const Image& file = files_.emplace_back(Image::open(path, "--initrd"));
         const auto sum = io::checked_add(io::align_up(size_, kPadding), file.size());
         if (!sum) {
             io::throw_input(path + ": the initrds together are larger than any memory");

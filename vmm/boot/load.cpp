@@ -242,7 +242,7 @@ LoadedGuest load(const BootConfig& config, GuestMemory& memory, Gpa rsdp, io::Lo
     }
     // The initrds come first: a name that is wrong shows before a kernel is unpacked.
     const Initrds initrds(config.initrds);
-    const Image file = Image::open(config.kernel);
+    const Image file = Image::open(config.kernel, "--kernel");
     const Job job{.config = config, .initrds = initrds, .memory = memory, .rsdp = rsdp, .log = log};
     if (is_elf(file)) {
         return load_elf(job, file);

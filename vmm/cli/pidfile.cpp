@@ -48,7 +48,8 @@ bool is_still_named(const io::Fd& file, const std::string& path) {
 
 io::Fd lock_file(const std::string& path) {
     for (;;) {
-        io::Fd file = io::open_file(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK, 0644);
+        io::Fd file =
+            io::open_file(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK, 0644, "--pidfile");
         struct stat status {};
         if (::fstat(file.get(), &status) != 0 || !S_ISREG(status.st_mode)) {
             io::throw_input(fmt::format("--pidfile: {}: not an ordinary file", path));

@@ -69,7 +69,10 @@ bool takes_terminal(const SerialConfig& serial) {
 }
 
 io::Fd open_log(const std::string& path) {
-    return path.empty() ? io::Fd() : io::open_file(path, O_WRONLY | O_CREAT | O_APPEND, 0644);
+    // O_NONBLOCK: a pipe that nobody reads must neither hold us up here nor a vCPU later.
+    return path.empty() ? io::Fd()
+                        : io::open_file(path, O_WRONLY | O_CREAT | O_APPEND | O_NONBLOCK | O_NOCTTY,
+                                        0644, "--log");
 }
 
 }  // namespace

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "vmm/config/json.hpp"
 
-#include <fcntl.h>
 #include <fmt/format.h>
 #include <unistd.h>
 
@@ -192,7 +191,7 @@ VmConfig from_json(std::string_view text, std::string_view name) {
 }
 
 VmConfig load_json(const std::string& path) {
-    const io::Fd file = io::open_file(path, O_RDONLY);
+    const io::Fd file = io::open_regular_file(path, "--config");
     std::string text(kLargestFile + 1, '\0');
     std::size_t size = 0;
     while (size < text.size()) {

@@ -102,6 +102,14 @@ TEST(ImageInMemory, MayBeReadForNothing) {
     EXPECT_NO_THROW(Image(content, "x").read(10, {}));
 }
 
+TEST_F(ImageFile, NamesTheOptionInMessages) {
+    for (const std::string& path : {std::string("/nonexistent"), std::string("/tmp"),
+                                    std::string("fd=x"), folder_.write("empty", Bytes{})}) {
+        const std::string message = input_error([&] { (void)Image::open(path, "--initrd"); });
+        EXPECT_THAT(message, testing::AllOf(testing::StartsWith("--initrd: "), HasSubstr(path)));
+    }
+}
+
 TEST(ImageInMemory, HasNoIdentity) {
     const Bytes content = pattern(10);
     EXPECT_EQ(Image(content, "x").identity(), std::nullopt);

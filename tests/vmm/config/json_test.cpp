@@ -3,6 +3,7 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
 #include <cstdio>
 #include <fstream>
@@ -145,7 +146,17 @@ TEST(Json, IsReadFromAFileThatMessagesName) {
     EXPECT_THAT(input_error([&] { (void)load_json(path); }),
                 AllOf(HasSubstr(path), HasSubstr("1 MiB")));
     std::remove(path.c_str());
-    EXPECT_THAT(input_error([&] { (void)load_json(path); }), HasSubstr(path));
+    EXPECT_THAT(input_error([&] { (void)load_json(path); }),
+                AllOf(HasSubstr("--config"), HasSubstr(path)));
+}
+
+TEST(Json, IsNotWaitedForInAPipe) {
+    const std::string path = testing::TempDir() + "cxlvm_json_test.pipe";
+    std::remove(path.c_str());
+    ASSERT_EQ(::mkfifo(path.c_str(), 0600), 0);
+    EXPECT_THAT(input_error([&] { (void)load_json(path); }),
+                AllOf(HasSubstr("--config"), HasSubstr(path), HasSubstr("a pipe")));
+    std::remove(path.c_str());
 }
 
 }  // namespace
