@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "devices/register.hpp"
+#include "vmm/cpu/extended_state.hpp"
 
 // Leaves and fields: Intel SDM volume 2, CPUID; AMD APM volume 3, appendix E; for 0x4000'00xx the
 // kernel's Documentation/virt/kvm/x86/cpuid.rst, and for 0x4000'0010 the timing leaf that several
@@ -113,6 +114,7 @@ class Builder {
         return entries;
     }
 
+        drop_without_state(entries);
   private:
     /// Whether the leaf stays in some form. Topology and hypervisor leaves are built afresh; leaf
     /// 0x8000'0026 is left out, because guests prefer it to 0xb and KVM has the host's numbers

@@ -63,6 +63,7 @@ std::vector<CpuidEntry> intel() {
         {.function = 4, .index = 4, .flags = kIndexed},
         {.function = 7, .flags = kIndexed, .eax = 1, .ebx = 0xf1bf'2fbb},
         {.function = 0xb, .flags = kIndexed, .ecx = 0x100},
+        {.function = 0xd, .flags = kIndexed, .eax = 0x2e7, .ebx = 0xa88, .ecx = 0xa88},
         {.function = 0x15},
         {.function = 0x1f, .flags = kIndexed, .ecx = 0x100},
         {.function = 0x4000'0000, .eax = 0x4000'0001},
@@ -280,6 +281,53 @@ TEST(Cpuid, tells_the_guest_the_address_width_it_was_given) {
     EXPECT_EQ(after->eax, 0x3028U);
     EXPECT_EQ(after->ebx, size.ebx);
     EXPECT_EQ(leaf(vcpu_cpuid(intel(), config_of({1, 4, 1})), 0x8000'0008)->ecx, 0U);
+}
+
+/// The entry of `supported` to change for a test.
+CpuidEntry& entry_of(std::vector<CpuidEntry>& supported, std::uint32_t function) {
+    return *std::ranges::find(supported, function, &CpuidEntry::function);
+}
+
+TEST(Cpuid, shows_no_feature_whose_registers_cannot_be_saved) {
+    auto supported = intel();
+    const std::uint32_t structured =
+        1U << 5 | 1U << 16 | 1U << 31 | 1U << 3;  // AVX2, 512F, VL, BMI1
+    entry_of(supported, 7).ebx = structured;
+    entry_of(supported, 7).ecx = 1U << 3 | 1U << 8 | 1U << 9;  // PKU, GFNI, VAES
+    supported.push_back({.function = 7, .index = 1, .flags = kIndexed, .eax = 1U << 4 | 1U << 5});
+    supported.push_back({.function = 0x1d, .flags = kIndexed, .eax = 1});
+    const auto config = config_of({1, 1, 1});
+
+    const auto complete = vcpu_cpuid(supported, config);
+    EXPECT_EQ(bits(leaf(complete, 1)->ecx, 29, 28), 3U);
+    EXPECT_EQ(leaf(complete, 7)->ebx, structured);
+    EXPECT_EQ(leaf(complete, 7)->ecx, 1U << 3 | 1U << 8 | 1U << 9);
+    EXPECT_EQ(leaf(complete, 7, 1)->eax, 1U << 4 | 1U << 5);
+    EXPECT_FALSE(leaf(complete, 0x1d)) << "there is no tile state";
+
+    entry_of(supported, 0xd).eax = 0x7;  // neither AVX-512 nor PKRU
+    const auto avx = vcpu_cpuid(supported, config);
+    EXPECT_EQ(bits(leaf(avx, 1)->ecx, 28, 28), 1U);
+    EXPECT_EQ(leaf(avx, 7)->ebx, 1U << 5 | 1U << 3);
+    EXPECT_EQ(leaf(avx, 7)->ecx, 1U << 8 | 1U << 9);
+    EXPECT_EQ(leaf(avx, 7, 1)->eax, 1U << 4);
+
+    entry_of(supported, 1).ecx &= ~(1U << 26);  // no XSAVE
+    const auto bare = vcpu_cpuid(supported, config);
+    EXPECT_EQ(leaf(bare, 1)->ecx & (1U << 12 | 1U << 26 | 1U << 28 | 1U << 29), 0U);
+    EXPECT_EQ(leaf(bare, 7)->ebx, 1U << 3);
+    EXPECT_EQ(leaf(bare, 7)->ecx, 1U << 8);
+    EXPECT_EQ(leaf(bare, 7, 1)->eax, 0U);
+    EXPECT_FALSE(leaf(bare, 0xd));
+}
+
+TEST(Cpuid, shows_nothing_that_extends_avx_where_avx_is_hidden) {
+    auto supported = epyc();
+    entry_of(supported, 1).ecx &= ~(1U << 28);
+    const auto entries = vcpu_cpuid(supported, config_of({1, 1, 1}));
+    EXPECT_EQ(leaf(entries, 1)->ecx & (1U << 12 | 1U << 29), 0U) << "FMA, F16C";
+    EXPECT_EQ(bits(leaf(entries, 1)->ecx, 26, 26), 1U) << "XSAVE stays";
+    EXPECT_EQ(bits(leaf(entries, 7)->ebx, 5, 5), 0U) << "AVX2";
 }
 
 TEST(GuestAddressBits, come_from_the_guest_field_where_kvm_gives_it) {
