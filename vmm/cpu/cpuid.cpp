@@ -37,7 +37,8 @@ enum Leaf : std::uint32_t {
 constexpr Field<unsigned, 15, 8> kClflushSize;  // EBX, in units of 8 bytes
 constexpr Field<unsigned, 23, 16> kLogicalCount;
 constexpr Field<unsigned, 31, 24> kInitialApicId;
-constexpr Field<bool, 24, 24> kTscDeadline;  // ECX
+constexpr Field<bool, 21, 21> kX2apic;  // ECX
+constexpr Field<bool, 24, 24> kTscDeadline;
 constexpr Field<bool, 27, 27> kOsXsave;
 constexpr Field<bool, 31, 31> kHypervisorPresent;
 constexpr Field<bool, 19, 19> kClflush;  // EDX
@@ -52,6 +53,8 @@ constexpr Field<unsigned, 7, 0> kLevelNumber;
 constexpr Field<unsigned, 15, 8> kLevelType;
 constexpr unsigned kLevelSmt = 1;
 constexpr unsigned kLevelCore = 2;
+// Leaf 0x4000'0001, EAX. Bits 11 to 5 of a message's address are bits 14 to 8 of its destination.
+constexpr Field<bool, 15, 15> kExtendedDestination;
 // Leaf 0x8000'0001, ECX.
 constexpr Field<bool, 1, 1> kCmpLegacy;
 constexpr Field<bool, 22, 22> kTopoExt;
@@ -111,10 +114,10 @@ class Builder {
             add_topology(entries, kTopologyV2);
         }
         add_hypervisor(entries);
+        drop_without_state(entries);
         return entries;
     }
 
-        drop_without_state(entries);
   private:
     /// Whether the leaf stays in some form. Topology and hypervisor leaves are built afresh; leaf
     /// 0x8000'0026 is left out, because guests prefer it to 0xb and KVM has the host's numbers
@@ -162,6 +165,11 @@ class Builder {
             case kTscCrystal:
                 if (!crystal_holds(entry)) {
                     entry.eax = entry.ebx = entry.ecx = entry.edx = 0;
+                }
+                break;
+            case kKvmFeatures:
+                if (config_.wide_apic_ids) {
+                    entry.eax = Reg{entry.eax}.with(kExtendedDestination, true).raw;
                 }
                 break;
             case kExtendedFeatures:
@@ -294,6 +302,11 @@ unsigned guest_address_bits(std::span<const CpuidEntry> supported) noexcept {
     }
     // Without the leaf a CPU has the 36 bits of PSE-36 (Intel SDM volume 3, 4.1.4).
     return eax.get(kPhysicalBits) != 0 ? eax.get(kPhysicalBits) : 36;
+}
+
+bool has_x2apic(std::span<const CpuidEntry> supported) noexcept {
+    const CpuidEntry* features = find(supported, kFeatures);
+    return features != nullptr && Reg{features->ecx}.get(kX2apic);
 }
 
 std::vector<CpuidEntry> vcpu_cpuid(std::span<const CpuidEntry> supported,

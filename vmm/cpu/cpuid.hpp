@@ -37,6 +37,7 @@ struct CpuidConfig {
     unsigned address_bits = 0;      ///< guest physical width, from guest_address_bits()
     std::uint32_t tsc_khz = 0;      ///< guest TSC (KVM_GET_TSC_KHZ), 0: unknown
     std::uint32_t apic_bus_hz = 0;  ///< clock of the local APIC timer, 0: unknown
+    bool wide_apic_ids = false;     ///< message interrupts reach ids of 15 bits
     bool tsc_deadline = false;      ///< KVM_CAP_TSC_DEADLINE_TIMER, with an in-kernel local APIC
 };
 
@@ -44,10 +45,13 @@ struct CpuidConfig {
 /// (EAX 23:16) where KVM gives it, else PhysAddrSize (EAX 7:0), else 36.
 [[nodiscard]] unsigned guest_address_bits(std::span<const CpuidEntry> supported) noexcept;
 
+/// Whether a guest can use APIC ids above kLastXapicId: x2APIC mode is listed.
+[[nodiscard]] bool has_x2apic(std::span<const CpuidEntry> supported) noexcept;
+
 /// The leaves for one vCPU: `supported` (KVM_GET_SUPPORTED_CPUID) with the features kept as they
 /// are, and everything that depends on topology, clocks and address width rewritten. Never a
-/// feature that KVM does not list, but for the hypervisor bit and the TSC deadline timer, which are
-/// the VMM's to announce.
+/// feature that KVM does not list, but for the hypervisor bit, the TSC deadline timer and extended
+/// destination ids, which are the VMM's to announce; and none without the state that it needs.
 [[nodiscard]] std::vector<CpuidEntry> vcpu_cpuid(std::span<const CpuidEntry> supported,
                                                  const CpuidConfig& config);
 

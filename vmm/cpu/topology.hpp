@@ -8,6 +8,10 @@
 
 namespace cxlvm::cpu {
 
+/// The largest APIC id of 8 bits; 255 addresses all processors at once. Larger ones need x2APIC
+/// mode (Intel SDM volume 3, 11.12).
+inline constexpr std::uint32_t kLastXapicId = 254;
+
 /// How the vCPUs are arranged. Each of the three numbers is at least 1.
 struct Topology {
     unsigned sockets = 1;

@@ -99,6 +99,9 @@ io::Fd open_device(const std::string& device) {
     }
 }
 
+/// Flags of KVM_CAP_X2APIC_API.
+constexpr int kWideApicIds = KVM_X2APIC_API_USE_32BIT_IDS | KVM_X2APIC_API_DISABLE_BROADCAST_QUIRK;
+
 struct Required {
     unsigned number;
     const char* name;
@@ -174,6 +177,10 @@ unsigned Kvm::vcpu_id_limit() const noexcept {
     return limit > 0 ? static_cast<unsigned>(limit) : max_vcpus();
 }
 
+bool Kvm::has_wide_apic_ids() const noexcept {
+    return (capability(KVM_CAP_X2APIC_API) & kWideApicIds) == kWideApicIds;
+}
+
 KvmVm::KvmVm(const Kvm& kvm)
     : fd_(io::retry_eintr([&] { return ::ioctl(kvm.fd(), KVM_CREATE_VM, 0UL); })) {
     if (!fd_) {
@@ -185,6 +192,13 @@ KvmVm::KvmVm(const Kvm& kvm)
     call_or_throw(fd_, "KVM_SET_IDENTITY_MAP_ADDR", KVM_SET_IDENTITY_MAP_ADDR, &identity_map);
     call_or_throw(fd_, "KVM_SET_TSS_ADDR", KVM_SET_TSS_ADDR,
                   static_cast<unsigned long>(layout::kKvmTss.value()));
+}
+
+void KvmVm::use_wide_apic_ids() const {
+    kvm_enable_cap enable{};
+    enable.cap = KVM_CAP_X2APIC_API;
+    enable.args[0] = kWideApicIds;
+    call_or_throw(fd_, "KVM_ENABLE_CAP KVM_CAP_X2APIC_API", KVM_ENABLE_CAP, &enable);
 }
 
 void KvmVm::create_irqchip() const {

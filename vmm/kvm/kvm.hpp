@@ -32,6 +32,8 @@ class Kvm {
     [[nodiscard]] unsigned max_vcpus() const noexcept;
     /// The largest number (APIC id) that a vCPU may have, plus 1.
     [[nodiscard]] unsigned vcpu_id_limit() const noexcept;
+    /// Whether KvmVm::use_wide_apic_ids() is there.
+    [[nodiscard]] bool has_wide_apic_ids() const noexcept;
     /// Bytes of a vCPU's shared page and what follows it.
     [[nodiscard]] std::size_t run_size() const noexcept { return run_size_; }
 
@@ -49,6 +51,10 @@ class KvmVm {
 
     [[nodiscard]] int fd() const noexcept { return fd_.get(); }
 
+    /// Local APIC ids of 32 bits where the interface has 8, and 255 as an id like any other instead
+    /// of "all processors" (KVM_CAP_X2APIC_API). From then on bits 31 to 8 of a message interrupt's
+    /// destination are bits 31 to 8 of the upper half of its address. Before the first vCPU.
+    void use_wide_apic_ids() const;
     /// PIC, I/O APIC and one local APIC for each vCPU, in the kernel. Before the first vCPU.
     void create_irqchip() const;
     void set_gsi_routes(std::span<const kvm_irq_routing_entry> routes) const;

@@ -62,6 +62,21 @@ Kvm open_kvm(const std::string& device, std::span<const std::uint32_t> apic_ids)
     return kvm;
 }
 
+KvmVm make_vm(const Kvm& kvm, std::span<const std::uint32_t> apic_ids,
+              std::span<const cpu::CpuidEntry> supported) {
+    KvmVm vm(kvm);
+    if (apic_ids.back() > cpu::kLastXapicId) {
+        if (!kvm.has_wide_apic_ids() || !cpu::has_x2apic(supported)) {
+            io::throw_input(
+                fmt::format("cpus: this topology needs APIC id {}, and the largest that this "
+                            "host's KVM gives without x2APIC (Linux 4.8) is {}; give fewer",
+                            apic_ids.back(), cpu::kLastXapicId));
+        }
+        vm.use_wide_apic_ids();
+    }
+    return vm;
+}
+
 }  // namespace
 
 Vm::Machine::Ram::Ram(const GuestMemory& memory, AddressSpace& space) {
@@ -90,7 +105,7 @@ Vm::Machine::Machine(const VmConfig& config, io::Log& log, io::EventLoop* embedd
       apic_ids_(cpu::apic_ids_of(topology_)),
       kvm_(open_kvm(config_.kvm, apic_ids_)),
       cpuid_(supported_cpuid(kvm_)),
-      vm_(kvm_),
+      vm_(make_vm(kvm_, apic_ids_, cpuid_)),
       memory_(memory_config(config_.memory)),
       placement_(place(memory_.last(), cpu::guest_address_bits(cpuid_))),
       loop_(embedder_loop != nullptr ? *embedder_loop : own_loop_.emplace()),

@@ -109,6 +109,7 @@ void set_up_vcpus(const Kvm& kvm, const VcpuGroup& vcpus, const cpu::Topology& t
         .address_bits = cpu::guest_address_bits(supported),
         .tsc_khz = vcpus[0].kvm().tsc_khz(),
         .apic_bus_hz = kApicBusHz,
+        .wide_apic_ids = cpu::apic_ids_of(topology).back() > cpu::kLastXapicId,
         .tsc_deadline = kvm.capability(KVM_CAP_TSC_DEADLINE_TIMER) > 0,
     };
     for (unsigned index = 0; index < vcpus.size(); ++index) {

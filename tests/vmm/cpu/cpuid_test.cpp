@@ -288,6 +288,24 @@ CpuidEntry& entry_of(std::vector<CpuidEntry>& supported, std::uint32_t function)
     return *std::ranges::find(supported, function, &CpuidEntry::function);
 }
 
+TEST(Cpuid, offers_extended_destinations_only_where_ids_are_wide) {
+    auto config = config_of({1, 300, 1});
+    EXPECT_EQ(bits(leaf(vcpu_cpuid(epyc(), config), 0x4000'0001)->eax, 15, 15), 0U)
+        << "KVM's own list does not have it";
+    config.wide_apic_ids = true;
+    const auto before = leaf(epyc(), 0x4000'0001)->eax;
+    EXPECT_EQ(leaf(vcpu_cpuid(epyc(), config), 0x4000'0001)->eax, before | 1U << 15);
+}
+
+TEST(Cpuid, knows_whether_wide_ids_can_be_used) {
+    auto supported = epyc();
+    entry_of(supported, 1).ecx |= 1U << 21;
+    EXPECT_TRUE(has_x2apic(supported));
+    entry_of(supported, 1).ecx &= ~(1U << 21);
+    EXPECT_FALSE(has_x2apic(supported));
+    EXPECT_FALSE(has_x2apic({}));
+}
+
 TEST(Cpuid, shows_no_feature_whose_registers_cannot_be_saved) {
     auto supported = intel();
     const std::uint32_t structured =

@@ -3,9 +3,12 @@
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sys/ioctl.h>
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
+#include <cstring>
 #include <string>
 
 #include "io/error.hpp"
@@ -78,6 +81,27 @@ TEST_F(KvmDeviceTest, ADescriptorOfSomebodyElseIsUsedAndLeftOpen) {
         const KvmVm vm(kvm);
     }
     EXPECT_GE(::fcntl(fd.get(), F_GETFD), 0);
+}
+
+TEST_F(KvmDeviceTest, AVcpuMayHaveAnIdOfMoreThanEightBits) {
+    const Kvm kvm("/dev/kvm");
+    if (!kvm.has_wide_apic_ids() || kvm.vcpu_id_limit() <= 300) {
+        GTEST_SKIP() << "this KVM has no APIC ids above 254";
+    }
+    const KvmVm vm(kvm);
+    vm.use_wide_apic_ids();
+    const IrqChip chip(vm);
+    const KvmVcpu vcpu(kvm, vm, 300);
+    vcpu.set_cpuid(kvm.supported_cpuid());
+    // IA32_APIC_BASE: enabled, in x2APIC mode.
+    constexpr kvm_msr_entry kX2apicMode{.index = 0x1b, .reserved = 0, .data = 0xfee0'0c00};
+    ASSERT_EQ(vcpu.set_msrs(std::array{kX2apicMode}), 1u);
+    // The interface shows all 32 bits of the id, at offset 0x20, where it had room for 8.
+    kvm_lapic_state apic{};
+    ASSERT_EQ(::ioctl(vcpu.fd(), KVM_GET_LAPIC, &apic), 0) << std::strerror(errno);
+    std::uint32_t id = 0;
+    std::memcpy(&id, &apic.regs[0x20], sizeof(id));
+    EXPECT_EQ(id, 300u);
 }
 
 TEST_F(KvmDeviceTest, AVcpuKeepsTheRegistersThatAreSet) {
