@@ -57,6 +57,11 @@ Fd open_file(const std::string& path, int flags, unsigned mode, std::string_view
     if (fd < 0) {
         const bool host = errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == EIO;
         const int error = errno;
+        struct stat status {};
+        if (error == ENXIO && ::stat(path.c_str(), &status) == 0 && S_ISFIFO(status.st_mode)) {
+            throw_input(prefix_of(option) + path +
+                        ": nobody reads this pipe; start its reader first");
+        }
         throw_error(error, prefix_of(option) + "cannot open " + path,
                     host ? Fault::Host : Fault::Input);
     }

@@ -113,6 +113,13 @@ TEST(OpenRegularFile, RefusesEverythingElseWithoutWaiting) {
             EXPECT_EQ(error.fault(), Fault::Input);
         }
     }
+    try {
+        (void)open_file(pipe, O_WRONLY | O_NONBLOCK, 0, "--log");
+        ADD_FAILURE() << "nothing was thrown";
+    } catch (const Error& error) {
+        EXPECT_EQ(error.what(),
+                  "--log: " + pipe + ": nobody reads this pipe; start its reader first");
+    }
     ::unlink(pipe.c_str());
     EXPECT_TRUE(open_regular_file("/proc/self/exe"));
 }

@@ -66,6 +66,9 @@ std::vector<std::string> option_names(const CLI::App& command) {
                         "'cxlvm run --kernel FILE'",
                         name));
     }
+    if (name == "help" || name == "version") {
+        io::throw_input(fmt::format("unknown command '{}'; did you mean --{}?", name, name));
+    }
     const auto meant = config::nearest(name, commands);
     io::throw_input(
         meant ? fmt::format("unknown command '{}'; did you mean '{}'?", name, *meant)

@@ -42,6 +42,9 @@ std::optional<std::size_t> find(std::span<const KeyInfo> keys, std::string_view 
 
 std::vector<Element> split_list(std::string_view where, std::string_view text,
                                 std::span<const KeyInfo> keys) {
+    if (text.empty()) {
+        reject(Value{where, {}, {}}, "needs a value");
+    }
     std::vector<Element> result;
     bool first = true;
     for (const std::string& element : split_at_commas(text)) {

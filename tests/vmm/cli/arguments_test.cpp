@@ -84,6 +84,9 @@ TEST(Arguments, AreRefusedWhenUnknownWithTheNearestName) {
                 AllOf(HasSubstr("unknown option --kernal;"), HasSubstr("--kernel")));
     EXPECT_THAT(input_error([] { (void)parse({"run", "--zebra"}); }), HasSubstr("--help"));
     EXPECT_THAT(input_error([] { (void)parse({"rnu"}); }), HasSubstr("did you mean 'run'?"));
+    EXPECT_THAT(input_error([] { (void)parse({"help"}); }), HasSubstr("did you mean --help?"));
+    EXPECT_THAT(input_error([] { (void)parse({"version"}); }),
+                HasSubstr("did you mean --version?"));
     EXPECT_THAT(input_error([] {
                     (void)parse({"run", "vmlinuz"});
                 }),
