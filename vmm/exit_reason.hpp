@@ -14,6 +14,14 @@ enum class ExitReason : std::uint8_t {
     GuestPanic = 34,  ///< the guest reported a kernel panic
 };
 
+/// Who ended a VM.
+enum class EndCause : std::uint8_t {
+    Guest,            ///< the guest itself, or what became of it
+    Request,          ///< the owner: Vm::stop(), or the end of the loop or the Vm
+    ShutdownTimeout,  ///< the guest did not power off in time when asked to
+    EscapeKey,        ///< the operator, at the console's terminal
+};
+
 /// "powered off", "reset", ... as messages say it.
 [[nodiscard]] const char* to_string(ExitReason reason) noexcept;
 

@@ -5,11 +5,11 @@
 
 namespace cxlvm {
 
-Vm::Vm(const VmConfig& config, io::Log& log)
-    : machine_(std::make_unique<Machine>(config, log, nullptr)) {}
+Vm::Vm(const VmConfig& config, io::Log& log, const BuildCheckpoint& checkpoint)
+    : machine_(std::make_unique<Machine>(config, log, nullptr, checkpoint)) {}
 
-Vm::Vm(const VmConfig& config, io::Log& log, io::EventLoop& loop)
-    : machine_(std::make_unique<Machine>(config, log, &loop)) {}
+Vm::Vm(const VmConfig& config, io::Log& log, io::EventLoop& loop, const BuildCheckpoint& checkpoint)
+    : machine_(std::make_unique<Machine>(config, log, &loop, checkpoint)) {}
 
 Vm::~Vm() = default;
 
@@ -47,6 +47,18 @@ void Vm::pause() noexcept {
 
 void Vm::resume() noexcept {
     machine_->resume();
+}
+
+void Vm::leave_terminal() noexcept {
+    machine_->leave_terminal();
+}
+
+void Vm::take_terminal() noexcept {
+    machine_->take_terminal();
+}
+
+EndCause Vm::end_cause() const noexcept {
+    return machine_->end_cause();
 }
 
 const std::string& Vm::error() const noexcept {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -22,6 +23,11 @@ struct VmStatistics {
     std::uint64_t unclaimed = 0;    ///< accesses that no device claimed
 };
 
+/// Called now and then on the thread that builds a Vm, about once a second where that takes long
+/// (MemoryConfig::prefault). What it throws ends the building and comes out of the constructor,
+/// with everything released.
+using BuildCheckpoint = std::function<void()>;
+
 /// A virtual machine. Owns everything that it is made of; construction builds it, destruction ends
 /// it.
 ///
@@ -31,10 +37,11 @@ class Vm {
   public:
     /// Builds the machine and loads the guest, with an event loop of its own. Throws io::Error.
     /// `log` must outlive the Vm.
-    Vm(const VmConfig& config, io::Log& log);
+    Vm(const VmConfig& config, io::Log& log, const BuildCheckpoint& checkpoint = {});
     /// As above, on the embedder's loop, which must outlive the Vm and must not be running yet or
     /// must belong to the calling thread.
-    Vm(const VmConfig& config, io::Log& log, io::EventLoop& loop);
+    Vm(const VmConfig& config, io::Log& log, io::EventLoop& loop,
+       const BuildCheckpoint& checkpoint = {});
     Vm(const Vm&) = delete;
     Vm& operator=(const Vm&) = delete;
     /// Ends the guest when it still runs, gives up output that no reader has taken, and joins every
@@ -65,6 +72,15 @@ class Vm {
     void pause() noexcept;
     void resume() noexcept;
 
+    /// For a program that is about to be stopped (SIGTSTP), and once it goes on: puts the terminal
+    /// at standard input back as it was, and makes it raw again. In the background of the terminal
+    /// there is no input, until the next take_terminal() in the foreground. No effect where the
+    /// console has no terminal. From the loop's thread.
+    void leave_terminal() noexcept;
+    void take_terminal() noexcept;
+
+    /// Who ended the VM.
+    [[nodiscard]] EndCause end_cause() const noexcept;
     /// Why the VM ended with HostError.
     [[nodiscard]] const std::string& error() const noexcept;
     [[nodiscard]] VmStatistics statistics() const noexcept;

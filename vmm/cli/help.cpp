@@ -53,7 +53,7 @@ Keys, when the serial port is a terminal:
   Ctrl-A Ctrl-A   send Ctrl-A to the guest
 
 Signals: SIGTERM and SIGHUP press the power button; a second one, or the end of the shutdown
-timeout, ends the VM. SIGINT ends it at once.
+timeout, ends the VM. SIGINT ends it at once, and so does each of them before the guest runs.
 
 Exit codes: 0 guest powered off, 1 host error, 32 guest reset, 33 crash or triple fault, 34 guest
 panic, 35 bad arguments or configuration.

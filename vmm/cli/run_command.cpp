@@ -5,6 +5,7 @@
 
 #include <chrono>
 #include <cstdio>
+#include <cstring>
 #include <optional>
 #include <string>
 
@@ -28,6 +29,15 @@ class VmStopTarget final : public StopTarget {
     explicit VmStopTarget(Vm& vm) noexcept : vm_(vm) {}
     void request_power_off() noexcept override { vm_.request_power_off(); }
     void stop() noexcept override { vm_.stop(); }
+    void suspend() noexcept override {
+        // A guest that was paused is told so, and does not take the time for a lock-up.
+        vm_.pause();
+        vm_.leave_terminal();
+    }
+    void resume() noexcept override {
+        vm_.take_terminal();
+        vm_.resume();
+    }
 
   private:
     Vm& vm_;
@@ -36,13 +46,38 @@ class VmStopTarget final : public StopTarget {
 /// What is left of a Vm once it is gone.
 struct Outcome {
     ExitReason reason = ExitReason::HostError;
+    std::string ending;  ///< how it ended, for people
     std::string error;
     VmStatistics statistics;
 };
 
+std::string signal_name(int signal) {
+    const char* const name = ::sigabbrev_np(signal);
+    return name != nullptr ? fmt::format("SIG{}", name) : "a signal";
+}
+
+std::string ending_of(const Vm& vm, ExitReason reason, const StopSignals& signals,
+                      const VmConfig& config) {
+    if (reason == ExitReason::PowerOff) {
+        switch (vm.end_cause()) {
+            case EndCause::Guest:
+                break;
+            case EndCause::Request:
+                return fmt::format("ended by {}", signal_name(signals.last_signal()));
+            case EndCause::ShutdownTimeout:
+                return fmt::format("ended, not powered off within {} s of {}",
+                                   config.shutdown_timeout, signal_name(signals.last_signal()));
+            case EndCause::EscapeKey:
+                return "ended by Ctrl-A x";
+        }
+    }
+    return to_string(reason);
+}
+
 /// The Vm is gone, and with it the terminal's raw mode, when this returns.
 Outcome run_vm(const VmConfig& config, const BlockedSignals& signals, io::Log& log) {
-    Vm vm(config, log);
+    Vm vm(config, log, [&] { signals.check(); });
+    signals.check();
     if (!vm.serial_path().empty()) {
         std::fprintf(stderr, "cxlvm: serial port: %s\n", vm.serial_path().c_str());
     }
@@ -51,15 +86,26 @@ Outcome run_vm(const VmConfig& config, const BlockedSignals& signals, io::Log& l
     VmStopTarget target(vm);
     const StopSignals stop_signals(signals, vm.loop(), target, raw_terminal);
     const ExitReason reason = vm.run();
-    return {reason, vm.error(), vm.statistics()};
+    return {reason, ending_of(vm, reason, stop_signals, config), vm.error(), vm.statistics()};
+}
+
+/// As above; a signal may come before there is a guest that could be asked to power off.
+Outcome build_and_run_vm(const VmConfig& config, const BlockedSignals& signals, io::Log& log) {
+    try {
+        return run_vm(config, signals, log);
+    } catch (const Interrupted& interrupted) {
+        const std::string ending = fmt::format("ended by {}", signal_name(interrupted.signal));
+        std::fprintf(stderr, "cxlvm: %s before the guest started\n", ending.c_str());
+        return {ExitReason::PowerOff, ending, {}, {}};
+    }
 }
 
 std::string summary(const Outcome& outcome, std::chrono::duration<double> time) {
     const VmStatistics& exits = outcome.statistics;
     return fmt::format(
         "cxlvm: summary: {} after {:.3f} s; exits: {} port, {} memory, {} other; {} unclaimed\n",
-        to_string(outcome.reason), time.count(), exits.io_exits, exits.mmio_exits,
-        exits.other_exits, exits.unclaimed);
+        outcome.ending, time.count(), exits.io_exits, exits.mmio_exits, exits.other_exits,
+        exits.unclaimed);
 }
 
 /// Whether the console will change the settings of the terminal at standard input.
@@ -101,7 +147,7 @@ int run_command(const Arguments& arguments) {
                      *pidfile->stale_owner());
         }
     }
-    const Outcome outcome = run_vm(config, signals, log);
+    const Outcome outcome = build_and_run_vm(config, signals, log);
     if (outcome.reason == ExitReason::HostError) {
         std::fprintf(stderr, "cxlvm: error: %s\n", outcome.error.c_str());
     }

@@ -3,6 +3,8 @@
 
 #include <cstring>
 #include <ctime>
+#include <initializer_list>
+#include <utility>
 
 #include "io/error.hpp"
 
@@ -10,19 +12,37 @@ namespace cxlvm::cli {
 
 namespace {
 
-sigset_t stop_set() noexcept {
+sigset_t set_of(std::initializer_list<int> signals) noexcept {
     sigset_t set;
     sigemptyset(&set);
-    sigaddset(&set, SIGTERM);
-    sigaddset(&set, SIGINT);
-    sigaddset(&set, SIGHUP);
+    for (const int signal : signals) {
+        sigaddset(&set, signal);
+    }
     return set;
+}
+
+sigset_t end_set() noexcept {
+    return set_of({SIGTERM, SIGINT, SIGHUP});
+}
+
+sigset_t blocked_set() noexcept {
+    return set_of({SIGTERM, SIGINT, SIGHUP, SIGTSTP, SIGCONT});
+}
+
+/// What SIGTSTP does to a program that does not block it: stops it, unless it is ignored or nobody
+/// is there who could continue it (an orphaned process group). Returns once it goes on.
+void stop_this_process() noexcept {
+    const sigset_t set = set_of({SIGTSTP});
+    sigset_t before;
+    ::raise(SIGTSTP);
+    ::pthread_sigmask(SIG_UNBLOCK, &set, &before);
+    ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
 }
 
 }  // namespace
 
 BlockedSignals::BlockedSignals() {
-    const sigset_t set = stop_set();
+    const sigset_t set = blocked_set();
     fd_.reset(::signalfd(-1, &set, SFD_CLOEXEC));
     if (!fd_) {
         io::throw_errno("signalfd");
@@ -35,12 +55,24 @@ BlockedSignals::BlockedSignals() {
 
 BlockedSignals::~BlockedSignals() {
     // One that came while the VM was ending has had its wish: it must not kill us when unblocked.
-    const sigset_t set = stop_set();
+    const sigset_t set = blocked_set();
     const timespec no_time{};
     while (::sigtimedwait(&set, nullptr, &no_time) > 0) {
     }
     ::sigaction(SIGPIPE, &previous_pipe_, nullptr);
     ::pthread_sigmask(SIG_SETMASK, &previous_mask_, nullptr);
+}
+
+void BlockedSignals::check() const {
+    const timespec no_time{};
+    const sigset_t stop = set_of({SIGTSTP});
+    if (::sigtimedwait(&stop, nullptr, &no_time) > 0) {
+        stop_this_process();
+    }
+    const sigset_t end = end_set();
+    if (const int signal = ::sigtimedwait(&end, nullptr, &no_time); signal > 0) {
+        throw Interrupted{signal};
+    }
 }
 
 StopSignals::StopSignals(const BlockedSignals& signals, io::EventLoop& loop, StopTarget& target,
@@ -63,14 +95,29 @@ void StopSignals::completed(std::int32_t result, std::uint32_t /*flags*/, bool /
     }
     signalfd_siginfo info{};
     std::memcpy(&info, buffer_.data(), sizeof(info));
-    const bool at_once = asked_ || (info.ssi_signo == SIGINT && !raw_terminal_);
-    asked_ = true;
-    if (at_once) {
+    switch (const int signal = static_cast<int>(info.ssi_signo); signal) {
+        case SIGTSTP:
+            target_.suspend();
+            stop_this_process();
+            target_.resume();
+            break;
+        case SIGCONT:
+            target_.resume();
+            break;
+        default:
+            asked_to_end(signal);
+            break;
+    }
+    start();
+}
+
+void StopSignals::asked_to_end(int signal) noexcept {
+    const bool again = std::exchange(last_signal_, signal) != 0;
+    if (again || (signal == SIGINT && !raw_terminal_)) {
         target_.stop();
     } else {
         target_.request_power_off();
     }
-    start();
 }
 
 }  // namespace cxlvm::cli

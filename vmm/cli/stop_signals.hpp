@@ -14,8 +14,13 @@
 
 namespace cxlvm::cli {
 
-/// Holds SIGTERM, SIGINT and SIGHUP back from this thread and from those that it starts, and makes
-/// them readable; ignores SIGPIPE. As they were before, on destruction.
+/// Thrown by BlockedSignals::check().
+struct Interrupted {
+    int signal;
+};
+
+/// Holds SIGTERM, SIGINT, SIGHUP, SIGTSTP and SIGCONT back from this thread and from those that it
+/// starts, and makes them readable; ignores SIGPIPE. As they were before, on destruction.
 ///
 /// Build it before any other thread, so that no thread is left to take a signal.
 class BlockedSignals {
@@ -27,6 +32,9 @@ class BlockedSignals {
 
     /// A signalfd(2).
     [[nodiscard]] int fd() const noexcept { return fd_.get(); }
+    /// For the time in which nobody reads: throws Interrupted when SIGTERM, SIGINT or SIGHUP has
+    /// come, stops the program when SIGTSTP has.
+    void check() const;
 
   private:
     sigset_t previous_mask_{};
@@ -39,6 +47,10 @@ class StopTarget {
   public:
     virtual void request_power_off() noexcept = 0;
     virtual void stop() noexcept = 0;
+    /// The program is about to be stopped.
+    virtual void suspend() noexcept = 0;
+    /// It goes on, perhaps without having been told that it would be stopped (SIGSTOP).
+    virtual void resume() noexcept = 0;
 
   protected:
     StopTarget() = default;
@@ -51,6 +63,7 @@ class StopTarget {
 ///
 /// SIGTERM and SIGHUP press the power button the first time and end the VM the second. SIGINT ends
 /// the VM at once, unless a raw terminal passes Ctrl-C to the guest: then it counts like SIGTERM.
+/// SIGTSTP stops the program as it would have, with the terminal as the shell expects it.
 class StopSignals {
   public:
     /// The signals, the loop and the target must outlive this. Destroy it only when the loop has
@@ -61,8 +74,12 @@ class StopSignals {
     StopSignals& operator=(const StopSignals&) = delete;
     ~StopSignals() = default;
 
+    /// The last signal that asked for an end; 0: none has.
+    [[nodiscard]] int last_signal() const noexcept { return last_signal_; }
+
   private:
     void start() noexcept;
+    void asked_to_end(int signal) noexcept;
     void completed(std::int32_t result, std::uint32_t flags, bool more) noexcept;
 
     int fd_;
@@ -70,7 +87,7 @@ class StopSignals {
     StopTarget& target_;
     bool raw_terminal_;
 
-    bool asked_ = false;
+    int last_signal_ = 0;
     std::array<std::byte, sizeof(signalfd_siginfo)> buffer_{};
     io::ReadOp read_;
 };

@@ -71,8 +71,32 @@ void Console::leave_raw_mode() noexcept {
 void Console::line_up(int input, int output) noexcept {
     state_ = State::Connected;
     output_.connect(output);
-    if (input >= 0 && read_input_ && done_ == nullptr) {
-        input_.start(input, terminal_.has_value());
+    start_input(input);
+}
+
+void Console::start_input(int fd) noexcept {
+    if (fd >= 0 && read_input_ && done_ == nullptr) {
+        input_.start(fd, terminal_.has_value());
+    }
+}
+
+void Console::take_terminal() noexcept {
+    if (!terminal_ || state_ != State::Connected || done_ != nullptr) {
+        return;
+    }
+    read_input_ = true;
+    enter_raw_mode();
+    if (!read_input_) {
+        input_.stop();
+    } else if (!input_.active() && input_.idle()) {
+        start_input(STDIN_FILENO);
+    }
+}
+
+void Console::input_settled() noexcept {
+    settle();
+    if (terminal_ && state_ == State::Connected) {
+        start_input(STDIN_FILENO);  // taken again while it was being let go
     }
 }
 

@@ -69,6 +69,11 @@ class Console final : public CharacterHost,
     /// posts `done`: nothing of the console is in use any more. For the time after the last
     /// write(). It takes as long as a connected reader takes to read; see abandon().
     void finish(io::Task& done) noexcept;
+    /// Puts the terminal back as it was, for a program that is about to be stopped.
+    void leave_terminal() noexcept { leave_raw_mode(); }
+    /// Makes the terminal raw again, and reads it again. In its background it is left alone and not
+    /// read, since the kernel would stop the program. No effect before start() and after finish().
+    void take_terminal() noexcept;
     /// Counts all output that is still unwritten as lost, so that finish() need not wait for it.
     void abandon() noexcept;
 
@@ -85,12 +90,13 @@ class Console final : public CharacterHost,
     void output_failed(int error) noexcept override;
     void input_command(EscapeFilter::Command command) noexcept override;
     void input_ended(int error) noexcept override;
-    void input_settled() noexcept override { settle(); }
+    void input_settled() noexcept override;
     void line_up(int input, int output) noexcept override;
     void line_hung_up() noexcept override;
     void line_settled() noexcept override { settle(); }
 
     void enter_raw_mode() noexcept;
+    void start_input(int fd) noexcept;
     void leave_raw_mode() noexcept;
     void peer_gone() noexcept;
     void hang_up() noexcept;

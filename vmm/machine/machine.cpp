@@ -98,7 +98,8 @@ Vm::Machine::Listening::Listening(AddressSpace& space, MemoryListener& listener)
     space_.add_listener(listener_);
 }
 
-Vm::Machine::Machine(const VmConfig& config, io::Log& log, io::EventLoop* embedder_loop)
+Vm::Machine::Machine(const VmConfig& config, io::Log& log, io::EventLoop* embedder_loop,
+                     const BuildCheckpoint& checkpoint)
     : config_(validated(config)),
       log_(log),
       topology_(cpu::topology_of(config_.cpus)),
@@ -120,14 +121,14 @@ Vm::Machine::Machine(const VmConfig& config, io::Log& log, io::EventLoop* embedd
       port_space_(kPortRegions),
       slots_(kvm_, vm_),
       chip_(vm_),
-      console_(config_.serial, loop_, log_, QuitHandler::to<&Machine::stop>(*this)),
+      console_(config_.serial, loop_, log_, QuitHandler::to<&Machine::quit>(*this)),
       board_(cmos_config(memory_), {.memory = memory_space_,
                                     .ports = port_space_,
                                     .chip = chip_,
                                     .console = console_,
                                     .events = *this,
                                     .log = log_}),
-      guest_(load()),
+      guest_(load(checkpoint)),
       ram_(memory_, memory_space_),
       slots_listen_(memory_space_, slots_),
       vcpus_(apic_ids_, {.kvm = kvm_,
@@ -144,7 +145,7 @@ Vm::Machine::Machine(const VmConfig& config, io::Log& log, io::EventLoop* embedd
 
 Vm::Machine::~Machine() {
     if (started_) {
-        end(ExitReason::PowerOff, {});
+        end(ExitReason::PowerOff, EndCause::Request);
         abandon_output();
     }
     if (loop_thread_.joinable()) {
@@ -163,18 +164,24 @@ Vm::Machine::~Machine() {
     }
 }
 
-boot::LoadedGuest Vm::Machine::load() {
+boot::LoadedGuest Vm::Machine::load(const BuildCheckpoint& checkpoint) {
     const Gpa rsdp = acpi::install(
         {.apic_ids = apic_ids_, .mmio32 = placement_.mmio32, .mmio64 = placement_.mmio64}, memory_);
     boot::LoadedGuest guest = boot::load(config_.boot, memory_, rsdp, log_);
     if (config_.memory.prefault) {
-        prefault();
+        prefault(checkpoint);
     }
     return guest;
 }
 
-void Vm::Machine::prefault() {
-    memory_.prefault({.threads = 0, .progress = [this](std::uint64_t done, std::uint64_t total) {
+void Vm::Machine::prefault(const BuildCheckpoint& checkpoint) {
+    if (checkpoint) {
+        checkpoint();
+    }
+    memory_.prefault({.threads = 0, .progress = [&](std::uint64_t done, std::uint64_t total) {
+                          if (checkpoint) {
+                              checkpoint();
+                          }
                           // Only called when it takes long, and then the user is waiting for it:
                           // at the level that is shown unless asked otherwise.
                           log_.warn("populating guest memory takes long: {} of {} MiB done",
@@ -207,7 +214,7 @@ void Vm::Machine::serve() noexcept {
     loop_.run();
     while (!finished()) {
         // Somebody else has stopped the loop: the machine ends with it.
-        end(ExitReason::PowerOff, {});
+        end(ExitReason::PowerOff, EndCause::Request);
         loop_.run();
     }
 }
@@ -251,9 +258,9 @@ void Vm::Machine::request_power_off() noexcept {
     }
 }
 
-void Vm::Machine::stop() noexcept {
+void Vm::Machine::stop(EndCause cause) noexcept {
     if (stops_.fetch_add(1) == 0) {
-        end(ExitReason::PowerOff, {});
+        end(ExitReason::PowerOff, cause);
     } else {
         abandon_output();
     }
@@ -268,13 +275,13 @@ void Vm::Machine::abandon_output() noexcept {
 void Vm::Machine::raise(SystemEvent event) noexcept {
     switch (event) {
         case SystemEvent::PowerOff:
-            end(ExitReason::PowerOff, {});
+            end(ExitReason::PowerOff, EndCause::Guest);
             break;
         case SystemEvent::Reset:
-            end(ExitReason::Reset, {});
+            end(ExitReason::Reset, EndCause::Guest);
             break;
         case SystemEvent::GuestPanic:
-            end(ExitReason::GuestPanic, {});
+            end(ExitReason::GuestPanic, EndCause::Guest);
             break;
         case SystemEvent::GuestCrashLoaded:
             log_.info("the guest's kernel crashed and starts the one that it keeps for that");
@@ -283,14 +290,15 @@ void Vm::Machine::raise(SystemEvent event) noexcept {
 }
 
 void Vm::Machine::vcpu_ended(ExitReason reason, std::string_view message) noexcept {
-    end(reason, message);
+    end(reason, EndCause::Guest, message);
 }
 
-void Vm::Machine::end(ExitReason reason, std::string_view message) noexcept {
+void Vm::Machine::end(ExitReason reason, EndCause cause, std::string_view message) noexcept {
     if (ending_.exchange(true)) {
         return;
     }
     reason_ = reason;
+    cause_ = cause;
     // Room was made at construction: nothing is allocated.
     error_.assign(message.substr(0, kErrorSize));
     vcpus_.stop();
@@ -310,7 +318,7 @@ void Vm::Machine::on_power_off_requested() noexcept {
 void Vm::Machine::on_power_off_timeout(std::int32_t result, std::uint32_t, bool) noexcept {
     if (result == -ETIME) {
         log_.warn("the guest did not power off within {} s: ending it", config_.shutdown_timeout);
-        end(ExitReason::PowerOff, {});
+        end(ExitReason::PowerOff, EndCause::ShutdownTimeout);
     }
     finish_when_idle();
 }

@@ -39,13 +39,15 @@ namespace cxlvm {
 class Vm::Machine final : private SystemEventSink, private VcpuOwner {
   public:
     /// `embedder_loop`: nullptr for a loop of our own.
-    Machine(const VmConfig& config, io::Log& log, io::EventLoop* embedder_loop);
+    Machine(const VmConfig& config, io::Log& log, io::EventLoop* embedder_loop,
+            const BuildCheckpoint& checkpoint);
     Machine(const Machine&) = delete;
     Machine& operator=(const Machine&) = delete;
     ~Machine();
 
     [[nodiscard]] io::EventLoop& loop() noexcept { return loop_; }
     [[nodiscard]] const io::EventFd& ended() const noexcept { return ended_; }
+    [[nodiscard]] EndCause end_cause() const noexcept { return cause_; }
     [[nodiscard]] const std::string& error() const noexcept { return error_; }
     [[nodiscard]] const std::string& serial_path() const noexcept { return console_.path(); }
     [[nodiscard]] VmStatistics statistics() const noexcept;
@@ -54,7 +56,9 @@ class Vm::Machine final : private SystemEventSink, private VcpuOwner {
     void start();
     ExitReason wait() noexcept CXLVM_EXCLUDES(mutex_);
     void request_power_off() noexcept;
-    void stop() noexcept;
+    void stop() noexcept { stop(EndCause::Request); }
+    void leave_terminal() noexcept { console_.leave_terminal(); }
+    void take_terminal() noexcept { console_.take_terminal(); }
     void pause() noexcept { vcpus_.pause(); }
     void resume() noexcept { vcpus_.resume(); }
 
@@ -80,14 +84,16 @@ class Vm::Machine final : private SystemEventSink, private VcpuOwner {
         MemoryListener& listener_;
     };
 
-    boot::LoadedGuest load();
+    boot::LoadedGuest load(const BuildCheckpoint& checkpoint);
     /// Runs the loop until the machine has ended.
     void serve() noexcept;
-    void prefault();
+    void prefault(const BuildCheckpoint& checkpoint);
 
     void raise(SystemEvent event) noexcept override;
     void vcpu_ended(ExitReason reason, std::string_view message) noexcept override;
-    void end(ExitReason reason, std::string_view message) noexcept;
+    void end(ExitReason reason, EndCause cause, std::string_view message = {}) noexcept;
+    void stop(EndCause cause) noexcept;
+    void quit() noexcept { stop(EndCause::EscapeKey); }
     void abandon_output() noexcept;
     [[nodiscard]] bool finished() noexcept CXLVM_EXCLUDES(mutex_);
 
@@ -123,6 +129,7 @@ class Vm::Machine final : private SystemEventSink, private VcpuOwner {
     std::atomic<unsigned> stops_{0};
     /// Written by whoever ends the machine, read once it has ended.
     ExitReason reason_ = ExitReason::PowerOff;
+    EndCause cause_ = EndCause::Guest;
     std::string error_;
     io::Mutex mutex_;
     std::condition_variable_any has_ended_;

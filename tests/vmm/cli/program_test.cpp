@@ -7,6 +7,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <initializer_list>
@@ -48,7 +49,151 @@ pid_t start_on(const Terminal& terminal) {
     return child;
 }
 
-class Program : public KvmTest {};
+class Program : public KvmTest {
+  protected:
+    struct Ended {
+        int status = -1;
+        std::string errors;
+    };
+    /// Starts the program with its standard error in a file, and what `prepare` does before that.
+    template <typename Prepare>
+    pid_t start(std::initializer_list<const char*> arguments, Prepare prepare) {
+        std::filesystem::remove(output());  // what it says is to be its own
+        const pid_t child = ::fork();
+        if (child == 0) {
+            ::close(0);
+            ::open("/dev/null", O_RDONLY);
+            ::close(1);
+            ::open(output().c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0600);
+            ::close(2);
+            ::open(errors().c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0600);
+            prepare();
+            become_cxlvm(arguments);
+        }
+        return child;
+    }
+    Ended wait_for(pid_t child) {
+        Ended ended;
+        EXPECT_EQ(::waitpid(child, &ended.status, 0), child);
+        ended.errors = text_of(errors());
+        return ended;
+    }
+    std::string output() const { return folder_.file("output"); }
+    std::string errors() const { return folder_.file("errors"); }
+    static std::string text_of(const std::string& path) {
+        std::ifstream file(path);
+        return {std::istreambuf_iterator<char>(file), {}};
+    }
+    bool guest_runs() const { return !text_of(output()).empty(); }
+
+    test::TemporaryFolder folder_;
+};
+
+TEST_F(Program, IsEndedBySignalsThatComeWhileTheVmIsBuilt) {
+    const std::string pidfile = folder_.file("pid");
+    const std::string socket = "unix=" + folder_.file("socket");
+    for (const int signal : {SIGTERM, SIGINT, SIGHUP}) {
+        // Pending already when the program starts.
+        const Ended ended =
+            wait_for(start({"run", "--cmdline", "hang", "--pidfile", pidfile.c_str(), "--serial",
+                            socket.c_str(), "--memory", "64M,prefault", "--summary"},
+                           [&] {
+                               sigset_t set;
+                               ::sigemptyset(&set);
+                               ::sigaddset(&set, signal);
+                               ::sigprocmask(SIG_BLOCK, &set, nullptr);
+                               ::kill(::getpid(), signal);
+                           }));
+        EXPECT_EQ(ended.status, 0);
+        const std::string name = std::string("SIG") + ::sigabbrev_np(signal);
+        EXPECT_NE(ended.errors.find("cxlvm: ended by " + name + " before the guest started\n"),
+                  std::string::npos)
+            << ended.errors;
+        EXPECT_NE(ended.errors.find("summary: ended by " + name), std::string::npos)
+            << ended.errors;
+        EXPECT_FALSE(std::filesystem::exists(pidfile));
+        EXPECT_FALSE(std::filesystem::exists(folder_.file("socket")));
+    }
+}
+
+TEST_F(Program, SaysInTheSummaryWhatEndedTheVm) {
+    const auto nothing = [] {};
+    EXPECT_NE(wait_for(start({"run", "--summary", "--cmdline", "exits=0"}, nothing))
+                  .errors.find("summary: powered off after"),
+              std::string::npos);
+
+    pid_t child = start({"run", "--summary", "--cmdline", "hang"}, nothing);
+    wait_until([&] { return guest_runs(); });
+    ::kill(child, SIGINT);
+    Ended ended = wait_for(child);
+    EXPECT_EQ(ended.status, 0);
+    EXPECT_NE(ended.errors.find("summary: ended by SIGINT after"), std::string::npos)
+        << ended.errors;
+
+    child = start({"run", "--summary", "--cmdline", "hang", "--shutdown-timeout", "1"}, nothing);
+    wait_until([&] { return guest_runs(); });
+    ::kill(child, SIGTERM);
+    ended = wait_for(child);
+    EXPECT_EQ(ended.status, 0);
+    EXPECT_NE(ended.errors.find("summary: ended, not powered off within 1 s of SIGTERM after"),
+              std::string::npos)
+        << ended.errors;
+}
+
+/// What a shell with job control does: one job in the foreground of the terminal, each change of
+/// whose state is a byte on `news`. Ends with its job.
+[[noreturn]] void be_a_shell(const Terminal& terminal, int news) {
+    ::setsid();
+    ::ioctl(terminal.screen.get(), TIOCSCTTY, 0);
+    for (const int stream : {0, 1, 2}) {
+        ::dup2(terminal.screen.get(), stream);
+    }
+    const pid_t job = ::fork();
+    if (job == 0) {
+        ::setpgid(0, 0);
+        ::signal(SIGTTOU, SIG_IGN);
+        ::tcsetpgrp(0, ::getpid());
+        ::signal(SIGTTOU, SIG_DFL);
+        become_cxlvm({"run", "--cmdline", "hang"});
+    }
+    (void)!::write(news, &job, sizeof(job));
+    for (int status = 0; ::waitpid(job, &status, WUNTRACED) == job;) {
+        const char change = WIFSTOPPED(status) ? 's' : 'e';
+        (void)!::write(news, &change, 1);
+    }
+    ::_exit(0);
+}
+
+TEST_F(Program, GivesTheTerminalBackWhileItIsStopped) {
+    const Terminal terminal;
+    int news[2];
+    ASSERT_EQ(::pipe2(news, O_CLOEXEC), 0);
+    const pid_t shell = ::fork();
+    if (shell == 0) {
+        be_a_shell(terminal, news[1]);
+    }
+    ::close(news[1]);
+    pid_t job = 0;
+    ASSERT_EQ(::read(news[0], &job, sizeof(job)), static_cast<ssize_t>(sizeof(job)));
+    wait_until([&] { return terminal.is_raw(); });
+    for (int round = 0; round < 2; ++round) {
+        ASSERT_EQ(::kill(job, SIGTSTP), 0);
+        char change = 0;
+        ASSERT_EQ(::read(news[0], &change, 1), 1);
+        EXPECT_EQ(change, 's');
+        EXPECT_FALSE(terminal.is_raw());
+        ASSERT_EQ(::kill(job, SIGCONT), 0);
+        wait_until([&] { return terminal.is_raw(); });
+    }
+    // It still listens.
+    ASSERT_EQ(::write(terminal.user.get(), "\x01x", 2), 2);
+    char change = 0;
+    ASSERT_EQ(::read(news[0], &change, 1), 1);
+    EXPECT_EQ(change, 'e');
+    EXPECT_FALSE(terminal.is_raw());
+    ASSERT_EQ(::waitpid(shell, nullptr, 0), shell);
+    ::close(news[0]);
+}
 
 TEST_F(Program, LeavesTheTerminalAsItWasHoweverItIsKilled) {
     for (const int signal : {SIGKILL, SIGSEGV, SIGQUIT}) {

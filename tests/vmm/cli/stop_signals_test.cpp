@@ -19,6 +19,8 @@ class Recorder final : public StopTarget {
     Recorder(io::EventLoop& loop, std::size_t stop_after) : loop_(loop), stop_after_(stop_after) {}
     void request_power_off() noexcept override { record('p'); }
     void stop() noexcept override { record('s'); }
+    void suspend() noexcept override { record('z'); }
+    void resume() noexcept override { record('c'); }
     [[nodiscard]] const std::string& calls() const { return calls_; }
 
   private:
@@ -67,6 +69,37 @@ TEST(StopSignals, EndTheVmAtOnceOnAnInterrupt) {
 TEST(StopSignals, AnInterruptCountsLikeTermWhenCtrlCBelongsToTheGuest) {
     EXPECT_EQ(calls_for({SIGINT}, true), "p");
     EXPECT_EQ(calls_for({SIGINT, SIGINT}, true), "ps");
+}
+
+TEST(StopSignals, TakeTheTerminalAgainWhenTheProgramIsContinued) {
+    EXPECT_EQ(calls_for({SIGCONT}, true), "c");
+}
+
+TEST(StopSignals, RememberWhichSignalAskedForTheEnd) {
+    const BlockedSignals blocked;
+    io::EventLoop loop;
+    Recorder recorder(loop, 2);
+    const StopSignals reader(blocked, loop, recorder, false);
+    EXPECT_EQ(reader.last_signal(), 0);
+    ::kill(::getpid(), SIGCONT);
+    ::kill(::getpid(), SIGHUP);
+    loop.run();
+    EXPECT_EQ(reader.last_signal(), SIGHUP);
+}
+
+TEST(BlockedSignals, TellOfAnEndThatWasAskedForBeforeAnybodyReadsThem) {
+    const BlockedSignals blocked;
+    blocked.check();
+    for (const int signal : {SIGTERM, SIGINT, SIGHUP}) {
+        ::kill(::getpid(), signal);
+        try {
+            blocked.check();
+            ADD_FAILURE() << "nothing was thrown for signal " << signal;
+        } catch (const Interrupted& interrupted) {
+            EXPECT_EQ(interrupted.signal, signal);
+        }
+    }
+    blocked.check();
 }
 
 TEST(BlockedSignals, DoNotKillUsWhenTheyCameTooLate) {

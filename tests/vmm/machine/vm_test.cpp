@@ -134,6 +134,25 @@ TEST_F(VmTest, ADeafGuestIsEndedWhenItsTimeToPowerOffIsOver) {
     vm.start();
     vm.request_power_off();
     EXPECT_EQ(vm.wait(), ExitReason::PowerOff);
+    EXPECT_EQ(vm.end_cause(), EndCause::ShutdownTimeout);
+}
+
+TEST_F(VmTest, KnowsWhetherTheGuestOrTheOwnerEndedIt) {
+    Vm by_guest(config(""), log_);
+    EXPECT_EQ(by_guest.run(), ExitReason::PowerOff);
+    EXPECT_EQ(by_guest.end_cause(), EndCause::Guest);
+    Vm by_owner(config("spin"), log_);
+    by_owner.start();
+    by_owner.stop();
+    EXPECT_EQ(by_owner.wait(), ExitReason::PowerOff);
+    EXPECT_EQ(by_owner.end_cause(), EndCause::Request);
+}
+
+TEST_F(VmTest, WhatTheCheckpointThrowsEndsTheBuilding) {
+    struct GivenUp {};
+    VmConfig config = this->config("");
+    config.memory.prefault = true;
+    EXPECT_THROW(Vm(config, log_, [] { throw GivenUp(); }), GivenUp);
 }
 
 TEST_F(VmTest, AGuestThatEndsInTimeLeavesNoTimerBehind) {
