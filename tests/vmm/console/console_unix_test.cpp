@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <gtest/gtest.h>
+#include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -221,6 +222,31 @@ TEST_F(ConsoleUnix, GivesAStaleSocketToExactlyOneOfThoseThatStartAtOnce) {
             }
         }
     }
+}
+
+TEST_F(ConsoleUnix, RemovesNoStaleSocketWithoutTheLockOfItsFolder) {
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    path_.copy(address.sun_path, path_.size());
+    {
+        const io::Fd dead(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+        ASSERT_EQ(::bind(dead.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address),
+                  0);
+    }
+    {
+        const io::Fd lock = io::open_file(std::filesystem::path(path_).parent_path().string(),
+                                          O_RDONLY | O_DIRECTORY);
+        ASSERT_EQ(::flock(lock.get(), LOCK_EX), 0);
+        try {
+            RunningConsole console(config());
+            ADD_FAILURE() << "the socket was replaced without the lock";
+        } catch (const io::Error& error) {
+            EXPECT_NE(std::string(error.what()).find(path_), std::string::npos) << error.what();
+        }
+        EXPECT_TRUE(std::filesystem::exists(path_));
+    }
+    RunningConsole console(config());
+    console.finish();
 }
 
 TEST_F(ConsoleUnix, RefusesASocketInUseWithoutDisturbingIt) {
