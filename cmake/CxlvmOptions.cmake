@@ -6,6 +6,7 @@ option(CXLVM_BENCH "Build the benches" ${PROJECT_IS_TOP_LEVEL})
 option(CXLVM_FUZZ "Build the libFuzzer targets (clang only)" OFF)
 option(CXLVM_STATIC "Link a static cxlvm that needs nothing but the kernel" OFF)
 option(CXLVM_WERROR "Treat warnings as errors" OFF)
+option(CXLVM_PRECOMPILE "Precompile the standard's and fmt's headers: builds faster, hides missing includes" OFF)
 set(CXLVM_SANITIZE "" CACHE STRING "Sanitizers, as -fsanitize= takes them: address,undefined or thread")
 
 if(NOT CMAKE_BUILD_TYPE AND NOT CMAKE_CONFIGURATION_TYPES)
@@ -27,6 +28,12 @@ target_compile_options(cxlvm_build_flags INTERFACE $<$<COMPILE_LANGUAGE:CXX>:
     $<$<BOOL:${CXLVM_WERROR}>:-Werror>
     -ffunction-sections -fdata-sections>)
 target_link_options(cxlvm_build_flags INTERFACE -Wl,--gc-sections)
+
+# What CXLVM_PRECOMPILE precompiles. Off by default, and in the debug preset above all: that one says
+# when a file does not include what it uses.
+set(CXLVM_COMMON_HEADERS <algorithm> <array> <chrono> <cstdint> <filesystem> <functional> <memory>
+                         <mutex> <optional> <span> <string> <string_view> <system_error> <vector>
+                         <fmt/format.h>)
 
 if(CXLVM_SANITIZE)
     set(sanitize_flags -fsanitize=${CXLVM_SANITIZE} -fno-omit-frame-pointer
