@@ -73,9 +73,13 @@ void check_size(const GuestMemoryConfig& config) {
                         config.hole_base, config.high_base, host::format_size(page)));
     }
     // Control groups do not count huge pages as memory.
-    const auto totals = host::memory_totals();
-    const auto limit =
-        is_hugetlb(config.backing) && totals ? std::optional(totals->ram) : host::memory_limit();
+    const auto limit = [&]() -> std::optional<std::uint64_t> {
+        if (!is_hugetlb(config.backing)) {
+            return host::memory_limit();
+        }
+        const auto totals = host::memory_totals();
+        return totals ? std::optional(totals->ram) : host::memory_limit();
+    }();
     if (limit && config.size > *limit) {
         io::throw_input(
             fmt::format("guest memory: {} is more than the {} (RAM and swap) that this "
@@ -198,24 +202,24 @@ PrefaultJob prefault_job(const GuestMemoryConfig& config,
 }
 
 // Puts private pages of the file in place of those of `target`. False when it cannot be mapped (a
-// file system without mmap), and then nothing has changed: the new mapping is made elsewhere and
-// moved, because a failed MAP_FIXED may leave a hole that somebody else's mapping then fills.
+// file system without mmap), and then nothing has changed: one page is tried elsewhere first,
+// because a MAP_FIXED that fails may leave a hole.
 bool overlay_file(const io::Fd& file, std::uint64_t offset, std::span<std::byte> target,
                   const std::string& what) {
+    constexpr int kProtection = PROT_READ | PROT_WRITE;
+    constexpr int kFlags = MAP_PRIVATE | MAP_NORESERVE;
     if (target.empty()) {
         return false;
     }
-    void* const mapped =
-        ::mmap(nullptr, target.size(), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_NORESERVE,
-               file.get(), static_cast<off_t>(offset));
-    if (mapped == MAP_FAILED) {  // NOLINT(cppcoreguidelines-pro-type-cstyle-cast): libc's macro
+    void* const trial = ::mmap(nullptr, io::page_size(), kProtection, kFlags, file.get(),
+                               static_cast<off_t>(offset));
+    if (trial == MAP_FAILED) {  // NOLINT(cppcoreguidelines-pro-type-cstyle-cast): libc's macro
         return false;
     }
-    if (::mremap(mapped, target.size(), target.size(), MREMAP_MAYMOVE | MREMAP_FIXED,
-                 target.data()) != target.data()) {
-        const int error = errno;
-        ::munmap(mapped, target.size());
-        io::throw_error(error, "mremap " + what + " into guest memory");
+    ::munmap(trial, io::page_size());
+    if (::mmap(target.data(), target.size(), kProtection, kFlags | MAP_FIXED, file.get(),
+               static_cast<off_t>(offset)) != target.data()) {
+        io::throw_errno("map " + what + " into guest memory");
     }
     return true;
 }

@@ -7,6 +7,15 @@
 # shellcheck source=/dev/null
 . /lab/bench/settings.sh
 
+# The files of both VMMs, and the cache, on a file system that is read as those on disks are: the
+# outer machine's root is a tmpfs, which goes page by page.
+files=/run/files
+mkdir -p "$files"
+mount -t ramfs none "$files"
+cp "$kernels/6.1/bzImage" "$kernels/6.1/vmlinux" /lab/bench/initrd "$files/"
+export XDG_CACHE_HOME=$files/cache
+mkdir "$XDG_CACHE_HOME"
+
 # run VARIANT KIND: one run of one variant.
 run() {
     case $1 in
@@ -21,7 +30,7 @@ run() {
         cxlvm_cold) rm -rf "$XDG_CACHE_HOME" ;;
     esac
     vmm_prefix="measure $2 first-line-of-userspace"
-    if ! (vmm --kernel "$kernels/6.1/$image" --initrd /lab/bench/initrd --cpus 1 --memory 256M \
+    if ! (vmm --kernel "$files/$image" --initrd "$files/initrd" --cpus 1 --memory 256M \
         --cmdline "console=ttyS0 panic=-1 reboot=t quiet") >/tmp/values 2>/tmp/errors; then
         tail -n 20 /tmp/values /tmp/errors | tr -cd '\11\12\40-\176' | sed 's/^/    /' >/dev/ttyS1
         fail "$1: the run that measures $2 failed"

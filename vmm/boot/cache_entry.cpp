@@ -58,7 +58,8 @@ CacheEntryHeader make_header(const CacheLayout& layout, const Digest& payload) {
         header.segments[i] = {.address = segment.address.value(),
                               .offset = segment.offset,
                               .file_size = segment.file_size,
-                              .memory_size = segment.memory_size};
+                              .memory_size = segment.memory_size,
+                              .constant = segment.constant ? 1U : 0U};
     }
     header.checksum = checksum_of(header);
     return header;
@@ -76,7 +77,8 @@ std::optional<KernelImage> read_header(const CacheEntryHeader& header, const Dig
         kernel.segments.push_back({.address = Gpa(segment.address),
                                    .offset = segment.offset,
                                    .file_size = segment.file_size,
-                                   .memory_size = segment.memory_size});
+                                   .memory_size = segment.memory_size,
+                                   .constant = segment.constant != 0});
     }
     if (!is_valid(kernel.segments, size)) {
         return std::nullopt;

@@ -16,7 +16,7 @@ namespace cxlvm::boot {
 /// First page of a cache entry. Behind it come the bytes of the segments, each at the same offset
 /// within a page as its address has, so that whole pages can be mapped where they belong.
 struct CacheEntryHeader {
-    static constexpr std::uint64_t kMagic = 0x316c'6e72'6b6c'7863;  ///< "cxlkrnl1": a version, too
+    static constexpr std::uint64_t kMagic = 0x326c'6e72'6b6c'7863;  ///< "cxlkrnl2": a version, too
     static constexpr std::uint32_t kHasEntry64 = 1U << 0;
     static constexpr std::uint32_t kHasPvhEntry = 1U << 1;
     static constexpr std::uint32_t kIsLinux = 1U << 2;
@@ -26,6 +26,7 @@ struct CacheEntryHeader {
         std::uint64_t offset;
         std::uint64_t file_size;
         std::uint64_t memory_size;
+        std::uint64_t constant;  ///< 0 or 1
     };
 
     std::uint64_t magic;
@@ -36,7 +37,7 @@ struct CacheEntryHeader {
     std::uint64_t entry64;
     std::uint64_t pvh_entry;
     std::array<Segment, kMaxSegments> segments;
-    std::array<std::byte, 1944> reserved;
+    std::array<std::byte, 1432> reserved;
     Digest checksum;  ///< of all that precedes it
 };
 inline constexpr std::uint64_t kCachePageSize = 4096;

@@ -11,6 +11,7 @@
 
 #include "io/bits.hpp"
 #include "io/error.hpp"
+#include "vmm/boot/elf_sections.hpp"
 #include "vmm/boot/spec.hpp"
 #include "vmm/layout.hpp"
 
@@ -148,7 +149,8 @@ bool in_segment(const std::vector<Segment>& segments, std::uint64_t address) noe
 }
 
 template <typename ProgramHeader>
-void add_segment(const Image& file, const ProgramHeader& header, KernelImage& kernel) {
+void add_segment(const Image& file, const ProgramHeader& header,
+                 const std::vector<Section>& sections, KernelImage& kernel) {
     if (header.p_memsz == 0) {
         return;
     }
@@ -167,13 +169,18 @@ void add_segment(const Image& file, const ProgramHeader& header, KernelImage& ke
                         // Only printed: a wrapped end is as wrong as a large one.
                         header.p_offset + header.p_filesz, file.size()));
     }
-    if (kernel.segments.size() == kMaxSegments) {
+    constexpr auto kAccess = PF_R | PF_W | PF_X;
+    const Segment segment{.address = Gpa(header.p_paddr),
+                          .offset = header.p_offset,
+                          .file_size = header.p_filesz,
+                          .memory_size = header.p_memsz,
+                          .constant = (header.p_flags & kAccess) == PF_R};
+    const std::vector<Segment> parts =
+        split_by_sections(segment, (header.p_flags & PF_W) != 0, sections);
+    if (parts.size() > kMaxSegments - kernel.segments.size()) {
         damaged(file, fmt::format("more than {} segments", kMaxSegments));
     }
-    kernel.segments.push_back({.address = Gpa(header.p_paddr),
-                               .offset = header.p_offset,
-                               .file_size = header.p_filesz,
-                               .memory_size = header.p_memsz});
+    kernel.segments.insert(kernel.segments.end(), parts.begin(), parts.end());
 }
 
 void sort_segments(const Image& file, std::vector<Segment>& segments) {
@@ -222,12 +229,16 @@ KernelImage parse(const Image& file) {
     std::vector<ProgramHeader> headers(header.e_phnum);
     file.read(header.e_phoff, std::as_writable_bytes(std::span(headers)));
 
+    std::vector<Section> sections;
+    if constexpr (std::is_same_v<Format, Elf64>) {
+        sections = loaded_sections(file, header);
+    }
     KernelImage kernel;
     Notes notes;
     for (const ProgramHeader& program_header : headers) {
         switch (program_header.p_type) {
             case PT_LOAD:
-                add_segment(file, program_header, kernel);
+                add_segment(file, program_header, sections, kernel);
                 break;
             case PT_NOTE:
                 read_notes(file, program_header.p_offset, program_header.p_filesz,
@@ -322,8 +333,14 @@ void check_placement(const KernelImage& kernel, const GuestMemory& memory,
 }
 
 void load_segments(const KernelImage& kernel, const Image& file, GuestMemory& memory) {
-    for (const Segment& segment : kernel.segments) {
-        file.load(memory, segment.address, segment.offset, segment.file_size);
+    // What is mapped comes first: mapping into a huge page that a copy has made would split it.
+    for (const bool constant : {true, false}) {
+        for (const Segment& segment : kernel.segments) {
+            if (segment.constant == constant) {
+                file.load(memory, segment.address, segment.offset, segment.file_size,
+                          constant ? Placement::Mapped : Placement::Copied);
+            }
+        }
     }
 }
 

@@ -16,6 +16,8 @@ struct Segment {
     std::uint64_t offset = 0;  ///< in the image
     std::uint64_t file_size = 0;
     std::uint64_t memory_size = 0;  ///< not 0; at least file_size
+    /// The kernel only reads it: neither data that it may write nor code, which Linux patches.
+    bool constant = false;
 
     friend bool operator==(const Segment&, const Segment&) = default;
 };
@@ -39,6 +41,9 @@ inline constexpr std::size_t kMaxSegments = 64;
 /// Reads the headers of an x86-64 (or, for PVH, i386) ELF executable and checks every number in
 /// them against the size of the image. Throws Error (Input).
 ///
+/// A loadable segment is split into what is constant and what is not where the section headers, if
+/// the file has any that can be believed, tell: see split_by_sections().
+///
 /// An ELF64 file counts as Linux when a note names "Linux" as its owner, when the Xen note
 /// GUEST_OS says "linux", or when the segment that holds the entry point is linked at Linux's
 /// kernel map (virtual minus physical address is __START_KERNEL_map) and no GUEST_OS note names
@@ -53,8 +58,9 @@ inline constexpr std::size_t kMaxSegments = 64;
 /// the boot parameters) and 4 GiB; the message names `name`, the sizes and the remedy.
 void check_placement(const KernelImage& kernel, const GuestMemory& memory, const std::string& name);
 
-/// Puts the segments, which check_placement() has passed, into memory. Fresh RAM is zero, so what
-/// lies behind a segment's bytes needs no work.
+/// Puts the segments, which check_placement() has passed, into memory: constant ones of a sealed
+/// file are mapped, what the guest will write is copied. Fresh RAM is zero, so what lies behind a
+/// segment's bytes needs no work.
 void load_segments(const KernelImage& kernel, const Image& file, GuestMemory& memory);
 
 }  // namespace cxlvm::boot

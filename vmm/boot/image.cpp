@@ -20,6 +20,14 @@ namespace cxlvm::boot {
 namespace {
 
 constexpr std::uint64_t kPageSize = 4096;
+/// What is mapped comes in small pages, and what shares a huge page with it loses that.
+constexpr std::uint64_t kHugePage = 2U << 20;
+
+/// Whether a block of that size and alignment lies in the range.
+bool holds_whole(Gpa base, std::uint64_t size, std::uint64_t block) noexcept {
+    const std::uint64_t skipped = io::align_up(base.value(), block) - base.value();
+    return skipped < size && size - skipped >= block;
+}
 
 constexpr std::int64_t nanoseconds(const timespec& time) noexcept {
     return std::int64_t{time.tv_sec} * 1'000'000'000 + time.tv_nsec;
@@ -123,16 +131,19 @@ void Image::read(std::uint64_t offset, std::span<std::byte> out) const {
     }
 }
 
-void Image::load(GuestMemory& memory, Gpa base, std::uint64_t offset, std::uint64_t size) const {
+void Image::load(GuestMemory& memory, Gpa base, std::uint64_t offset, std::uint64_t size,
+                 Placement placement) const {
     if (size == 0) {
         return;
     }
     const auto host = memory.span(base, size);
     io::check(host.has_value(), "Image::load: the destination is not RAM");
-    // Whole pages can be mapped; a page that is shared with something else must be copied into.
-    const std::uint64_t head = std::min(size, io::align_up(base.value(), kPageSize) - base.value());
-    const std::uint64_t whole = io::align_down(size - head, kPageSize);
-    if (!sealed_ || whole == 0 || !io::is_aligned(offset ^ base.value(), kPageSize)) {
+    // Whole huge pages, or whole pages where there is no huge one.
+    const std::uint64_t granule = holds_whole(base, size, kHugePage) ? kHugePage : kPageSize;
+    const std::uint64_t head = std::min(size, io::align_up(base.value(), granule) - base.value());
+    const std::uint64_t whole = io::align_down(size - head, granule);
+    if (placement == Placement::Copied || !sealed_ || whole == 0 ||
+        !io::is_aligned(offset ^ base.value(), kPageSize)) {
         read(offset, *host);
         return;
     }

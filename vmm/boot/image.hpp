@@ -30,6 +30,12 @@ struct FileIdentity {
 /// Identity of the open file. Throws Error naming `what`.
 [[nodiscard]] FileIdentity identify(const io::Fd& file, const std::string& what);
 
+/// How bytes of a file come into guest memory.
+enum class Placement : std::uint8_t {
+    Copied,  ///< for what the guest writes: a copy can lie in huge pages, and costs no fault later
+    Mapped,  ///< copy-on-write where that is possible: all guests of the host share the pages
+};
+
 /// The bytes of a kernel or an initrd: a file, or memory.
 ///
 /// Files are read with pread(2) and never mapped unless they are our own: a user's file may be
@@ -57,9 +63,11 @@ class Image {
 
     /// Fills `out` from `offset`. Throws Error (Input) when the image ends before.
     void read(std::uint64_t offset, std::span<std::byte> out) const;
-    /// Puts `size` bytes from `offset` at `base`, all of which is RAM: whole pages of a sealed
-    /// file are mapped copy-on-write where offset and address permit, the rest is copied.
-    void load(GuestMemory& memory, Gpa base, std::uint64_t offset, std::uint64_t size) const;
+    /// Puts `size` bytes from `offset` at `base`, all of which is RAM. Placement::Mapped maps the
+    /// whole huge pages (2 MiB) of a sealed file, or its whole pages where there is no huge one,
+    /// when offset and address permit; the rest is copied.
+    void load(GuestMemory& memory, Gpa base, std::uint64_t offset, std::uint64_t size,
+              Placement placement = Placement::Copied) const;
 
   private:
     Image(io::Fd file, std::uint64_t size, std::string name, bool sealed);

@@ -2,13 +2,12 @@
 #include "vmm/machine/machine.hpp"
 
 #include <fmt/format.h>
-#include <pthread.h>
 
 #include <algorithm>
 #include <chrono>
-#include <system_error>
+#include <exception>
+#include <thread>
 
-#include "io/block_signals.hpp"
 #include "io/error.hpp"
 #include "vmm/acpi/acpi.hpp"
 #include "vmm/layout.hpp"
@@ -106,9 +105,10 @@ Vm::Machine::Machine(const VmConfig& config, io::Log& log, io::EventLoop* embedd
       apic_ids_(cpu::apic_ids_of(topology_)),
       kvm_(open_kvm(config_.kvm, apic_ids_)),
       cpuid_(supported_cpuid(kvm_)),
-      vm_(make_vm(kvm_, apic_ids_, cpuid_)),
       memory_(memory_config(config_.memory)),
       placement_(place(memory_.last(), cpu::guest_address_bits(cpuid_))),
+      loader_("cxlvm-loader", [this] { load(); }),
+      vm_(make_vm(kvm_, apic_ids_, cpuid_)),
       loop_(embedder_loop != nullptr ? *embedder_loop : own_loop_.emplace()),
       loop_is_ours_(embedder_loop == nullptr),
       ended_("the end of the machine"),
@@ -128,7 +128,7 @@ Vm::Machine::Machine(const VmConfig& config, io::Log& log, io::EventLoop* embedd
                                     .console = console_,
                                     .events = *this,
                                     .log = log_}),
-      guest_(load(checkpoint)),
+      guest_(loaded(checkpoint)),
       ram_(memory_, memory_space_),
       slots_listen_(memory_space_, slots_),
       vcpus_(apic_ids_, {.kvm = kvm_,
@@ -148,9 +148,7 @@ Vm::Machine::~Machine() {
         end(ExitReason::PowerOff, EndCause::Request);
         abandon_output();
     }
-    if (loop_thread_.joinable()) {
-        loop_thread_.join();
-    }
+    loop_thread_.join();
     stop_loop_at_end_ = loop_is_ours_;
     while (started_ && !finished()) {
         if (loop_is_ours_) {
@@ -164,10 +162,19 @@ Vm::Machine::~Machine() {
     }
 }
 
-boot::LoadedGuest Vm::Machine::load(const BuildCheckpoint& checkpoint) {
-    const Gpa rsdp = acpi::install(
-        {.apic_ids = apic_ids_, .mmio32 = placement_.mmio32, .mmio64 = placement_.mmio64}, memory_);
-    boot::LoadedGuest guest = boot::load(config_.boot, memory_, rsdp, log_);
+void Vm::Machine::load() noexcept {
+    try {
+        const Gpa rsdp = acpi::install(
+            {.apic_ids = apic_ids_, .mmio32 = placement_.mmio32, .mmio64 = placement_.mmio64},
+            memory_);
+        loading_.set_value(boot::load(config_.boot, memory_, rsdp, log_));
+    } catch (...) {
+        loading_.set_exception(std::current_exception());
+    }
+}
+
+boot::LoadedGuest Vm::Machine::loaded(const BuildCheckpoint& checkpoint) {
+    boot::LoadedGuest guest = loading_.get_future().get();
     if (config_.memory.prefault) {
         prefault(checkpoint);
     }
@@ -224,15 +231,7 @@ void Vm::Machine::start() {
     console_.start();
     if (loop_is_ours_) {
         stop_loop_at_end_ = true;
-        const io::BlockSignals blocked;
-        try {
-            loop_thread_ = std::thread([this] {
-                static_cast<void>(::pthread_setname_np(::pthread_self(), "cxlvm-loop"));
-                serve();
-            });
-        } catch (const std::system_error& error) {
-            throw io::Error(error.code(), "start the thread of the event loop");
-        }
+        loop_thread_ = io::Thread("cxlvm-loop", [this] { serve(); });
     }
     vcpus_.start();
 }

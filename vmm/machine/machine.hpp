@@ -3,17 +3,18 @@
 
 #include <atomic>
 #include <condition_variable>
+#include <future>
 #include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
-#include <thread>
 #include <vector>
 
 #include "io/event_loop.hpp"
 #include "io/eventfd.hpp"
 #include "io/mutex.hpp"
 #include "io/operations.hpp"
+#include "io/thread.hpp"
 #include "memory/address_space.hpp"
 #include "memory/guest_memory.hpp"
 #include "vmm/boot/boot.hpp"
@@ -84,7 +85,9 @@ class Vm::Machine final : private SystemEventSink, private VcpuOwner {
         MemoryListener& listener_;
     };
 
-    boot::LoadedGuest load(const BuildCheckpoint& checkpoint);
+    /// On the loader's thread.
+    void load() noexcept;
+    [[nodiscard]] boot::LoadedGuest loaded(const BuildCheckpoint& checkpoint);
     /// Runs the loop until the machine has ended.
     void serve() noexcept;
     void prefault(const BuildCheckpoint& checkpoint);
@@ -114,9 +117,12 @@ class Vm::Machine final : private SystemEventSink, private VcpuOwner {
     // The host's side.
     Kvm kvm_;
     const std::vector<cpu::CpuidEntry> cpuid_;
-    KvmVm vm_;
     GuestMemory memory_;
     const Placement placement_;
+    /// KVM_CREATE_VM waits for grace periods of RCU: another thread loads the guest meanwhile.
+    std::promise<boot::LoadedGuest> loading_;
+    io::Thread loader_;
+    KvmVm vm_;
     std::optional<io::EventLoop> own_loop_;
     io::EventLoop& loop_;
     const bool loop_is_ours_;
@@ -150,12 +156,12 @@ class Vm::Machine final : private SystemEventSink, private VcpuOwner {
     IrqChip chip_;
     Console console_;
     Board board_;
-    boot::LoadedGuest guest_;
+    const boot::LoadedGuest guest_;
     Ram ram_;
     Listening slots_listen_;
 
     // Threads: ours for the loop, then those of the vCPUs.
-    std::thread loop_thread_;
+    io::Thread loop_thread_;
     VcpuGroup vcpus_;
 };
 

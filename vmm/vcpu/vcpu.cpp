@@ -7,12 +7,9 @@
 #include <algorithm>
 #include <array>
 #include <atomic>
-#include <charconv>
 #include <csignal>
 #include <cstring>
-#include <system_error>
 
-#include "io/block_signals.hpp"
 #include "io/error.hpp"
 #include "vmm/vcpu/vcpu_group.hpp"
 
@@ -103,12 +100,7 @@ Vcpu::Vcpu(unsigned index, std::uint32_t apic_id, const VcpuWiring& wiring, Vcpu
 }
 
 void Vcpu::start() {
-    const io::BlockSignals blocked;
-    try {
-        thread_ = std::thread([this] { run(); });
-    } catch (const std::system_error& error) {
-        throw io::Error(error.code(), fmt::format("start the thread of vCPU {}", index_));
-    }
+    thread_ = io::Thread(fmt::format("vcpu{}", index_), [this] { run(); });
 }
 
 void Vcpu::kick() noexcept {
@@ -119,24 +111,10 @@ void Vcpu::kick() noexcept {
         return;
     }
     // Cannot fail: the number is valid, and a thread that is not joined yet has its id still.
-    static_cast<void>(::pthread_kill(thread_.native_handle(), kKickSignal));
-}
-
-void Vcpu::join() noexcept {
-    if (thread_.joinable()) {
-        thread_.join();
-    }
-}
-
-void Vcpu::set_thread_name() const noexcept {
-    // At most 15 characters and the terminator; a failure costs a name.
-    std::array<char, 16> name = {'v', 'c', 'p', 'u'};
-    std::to_chars(name.data() + 4, name.data() + name.size() - 1, index_);
-    static_cast<void>(::pthread_setname_np(::pthread_self(), name.data()));
+    static_cast<void>(::pthread_kill(thread_.handle(), kKickSignal));
 }
 
 void Vcpu::run() noexcept {
-    set_thread_name();
     // The only loop that guest code runs in. The group is asked at the beginning and after each
     // interruption, and never on the way of an access to a device.
     bool inside = group_.enter();

@@ -2,9 +2,9 @@
 #pragma once
 
 #include <string_view>
-#include <thread>
 
 #include "io/log.hpp"
+#include "io/thread.hpp"
 #include "memory/address_space.hpp"
 #include "vmm/exit_reason.hpp"
 #include "vmm/kvm/kvm.hpp"
@@ -64,9 +64,8 @@ class Vcpu {
     void start();
     /// Makes the vCPU ask its group what to do, soon. Any thread; serialised by the group.
     void kick() noexcept;
-    void join() noexcept;
+    void join() noexcept { thread_.join(); }
 
-    void set_thread_name() const noexcept;
     void run() noexcept;
     void acknowledge_kick() noexcept;
     void end(ExitVerdict verdict) noexcept;
@@ -80,7 +79,7 @@ class Vcpu {
     ExitCounters counters_;
     ExitDispatcher dispatcher_;
     KvmVcpu kvm_;
-    std::thread thread_;
+    io::Thread thread_;
 };
 
 }  // namespace cxlvm

@@ -64,6 +64,15 @@ TEST(ParseElf, FindsSegmentsAndEntry) {
     EXPECT_EQ(extent(kernel), *GpaRange::between(Gpa(kText), Gpa(0x23'007f)));
 }
 
+TEST(ParseElf, TellsWhatTheKernelOnlyReads) {
+    for (const auto& [access, constant] :
+         {std::pair{PF_R, true}, {PF_R | PF_W, false}, {PF_R | PF_X, false}, {0, false}}) {
+        ElfSpec spec = linux_like();
+        spec.segments[1].access = static_cast<std::uint32_t>(access);
+        EXPECT_EQ(parse(make_elf64(spec)).segments[1].constant, constant) << access;
+    }
+}
+
 TEST(ParseElf, SortsSegmentsByAddress) {
     ElfSpec spec = linux_like();
     std::swap(spec.segments[0], spec.segments[1]);

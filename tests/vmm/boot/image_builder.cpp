@@ -62,6 +62,7 @@ Bytes make_elf(const ElfSpec& spec, unsigned char elf_class) {
         program_header.p_memsz = static_cast<Address>(
             segment.memory_size == 0 ? segment.content.size() : segment.memory_size);
         program_header.p_align = 4;
+        program_header.p_flags = segment.access;
         append(file, program_header);
         contents.insert(contents.end(), segment.content.begin(), segment.content.end());
     };

@@ -32,6 +32,7 @@ struct ElfSegment {
     std::uint64_t physical_address = 0;
     Bytes content;
     std::uint64_t memory_size = 0;  ///< 0: as long as the content
+    std::uint32_t access = PF_R | PF_W | PF_X;
 };
 
 struct ElfSpec {

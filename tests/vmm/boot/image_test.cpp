@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cstring>
 #include <fstream>
 
 #include "tests/vmm/boot/image_builder.hpp"
@@ -115,30 +116,33 @@ TEST(ImageInMemory, HasNoIdentity) {
     EXPECT_EQ(Image(content, "x").identity(), std::nullopt);
 }
 
-/// Every combination of address, offset and size around the ends of a page must give the same
-/// bytes, whether they are copied or mapped.
+constexpr std::uint64_t kHugePage = 2U << 20;
+
+/// Every combination of address, offset and size around the ends of a page and of a huge page must
+/// give the same bytes, whether they are copied or mapped.
 TEST_F(ImageFile, LoadsTheSameBytesCopiedAndMapped) {
-    constexpr std::uint64_t kBase = 0x10'0000;
-    const Bytes content = pattern(5 * 4096);
+    const Bytes content = pattern(3 * kHugePage);
     const std::string path = folder_.write("kernel", content);
-    const Image copied = Image::open(path);
-    const Image mapped(io::open_file(path, O_RDONLY), content.size(), "kernel");
-    for (const std::uint64_t shift : {0U, 1U, 100U, 4095U}) {
-        for (const std::uint64_t skew : {0U, 8U}) {
-            for (const std::uint64_t size : {1U, 4095U, 4096U, 4097U, 8192U, 12'000U}) {
+    const Image ordinary = Image::open(path);
+    const Image sealed(io::open_file(path, O_RDONLY), content.size(), "kernel");
+    for (const std::uint64_t shift :
+         std::initializer_list<std::uint64_t>{0, 1, 4096, kHugePage - 1}) {
+        for (const std::uint64_t skew : std::initializer_list<std::uint64_t>{0, 8}) {
+            for (const std::uint64_t size : std::initializer_list<std::uint64_t>{
+                     1, 4097, 300'000, kHugePage - 1, kHugePage, kHugePage + 1}) {
+                const std::uint64_t offset = 4096 + shift - std::min(shift, skew);
                 SCOPED_TRACE(testing::Message() << shift << " " << skew << " " << size);
-                for (const Image* image : {&copied, &mapped}) {
-                    GuestMemory memory(memory_of(2U << 20));
-                    image->load(memory, Gpa(kBase + shift), 4096 + shift - skew % (shift + 1),
-                                size);
-                    Bytes loaded(size + 2);
-                    ASSERT_TRUE(memory.read(Gpa(kBase + shift - 1), loaded));
-                    EXPECT_EQ(loaded.front(), std::byte{0});
-                    EXPECT_EQ(loaded.back(), std::byte{0});
-                    EXPECT_TRUE(std::equal(
-                        loaded.begin() + 1, loaded.end() - 1,
-                        content.begin() +
-                            static_cast<std::ptrdiff_t>(4096 + shift - skew % (shift + 1))));
+                for (const Image* const image : {&ordinary, &sealed}) {
+                    for (const Placement placement : {Placement::Copied, Placement::Mapped}) {
+                        GuestMemory memory(memory_of(4 * kHugePage));
+                        const Gpa base(kHugePage + shift);
+                        image->load(memory, base, offset, size, placement);
+                        Bytes loaded(size + 2);
+                        ASSERT_TRUE(memory.read(Gpa(base.value() - 1), loaded));
+                        EXPECT_EQ(loaded.front(), std::byte{0});
+                        EXPECT_EQ(loaded.back(), std::byte{0});
+                        EXPECT_EQ(std::memcmp(loaded.data() + 1, content.data() + offset, size), 0);
+                    }
                 }
             }
         }
@@ -146,12 +150,12 @@ TEST_F(ImageFile, LoadsTheSameBytesCopiedAndMapped) {
 }
 
 TEST_F(ImageFile, IsNotChangedByAGuestThatWritesWhatItMaps) {
-    const Bytes content = pattern(2 * 4096);
+    const Bytes content = pattern(kHugePage);
     const std::string path = folder_.write("kernel", content);
     const Image mapped(io::open_file(path, O_RDONLY), content.size(), "kernel");
-    GuestMemory memory(memory_of(2U << 20));
-    mapped.load(memory, Gpa(0x10'0000), 0, content.size());
-    ASSERT_TRUE(memory.store(Gpa(0x10'0000), std::uint64_t{0}));
+    GuestMemory memory(memory_of(2 * kHugePage));
+    mapped.load(memory, Gpa(kHugePage), 0, content.size(), Placement::Mapped);
+    ASSERT_TRUE(memory.store(Gpa(kHugePage), std::uint64_t{0}));
     Bytes again(content.size());
     mapped.read(0, again);
     EXPECT_TRUE(again == content);
