@@ -283,7 +283,8 @@ void Vm::Machine::raise(SystemEvent event) noexcept {
             end(ExitReason::GuestPanic, EndCause::Guest);
             break;
         case SystemEvent::GuestCrashLoaded:
-            log_.info("the guest's kernel crashed and starts the one that it keeps for that");
+            log_.guest(crash_reports_,
+                       "the guest's kernel crashed and starts the one that it keeps for that");
             break;
     }
 }

@@ -12,6 +12,7 @@
 
 #include "io/event_loop.hpp"
 #include "io/eventfd.hpp"
+#include "io/log.hpp"
 #include "io/mutex.hpp"
 #include "io/operations.hpp"
 #include "io/thread.hpp"
@@ -113,6 +114,7 @@ class Vm::Machine final : private SystemEventSink, private VcpuOwner {
     io::Log& log_;
     const cpu::Topology topology_;
     const std::vector<std::uint32_t> apic_ids_;
+    io::RateLimit crash_reports_;  ///< any vCPU's thread
 
     // The host's side.
     Kvm kvm_;

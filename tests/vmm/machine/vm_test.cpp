@@ -1,18 +1,25 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "vmm/vm.hpp"
 
+#include <elf.h>
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <array>
 #include <filesystem>
 #include <fstream>
 #include <optional>
+#include <span>
 #include <sstream>
 #include <string>
 #include <thread>
 
 #include "io/error.hpp"
+#include "io/fd.hpp"
 #include "io/operations.hpp"
+#include "tests/vmm/boot/image_builder.hpp"
 #include "tests/vmm/support/kvm_fixture.hpp"
 
 namespace cxlvm {
@@ -61,6 +68,41 @@ TEST_F(VmTest, AGuestThatAsksForAResetEndsAsReset) {
 
 TEST_F(VmTest, AGuestThatReportsAPanicEndsAsGuestPanic) {
     EXPECT_EQ(run("panic"), ExitReason::GuestPanic);
+}
+
+TEST_F(VmTest, AGuestThatReportsItsCrashInALoopDoesNotFloodTheLog) {
+    constexpr std::uint32_t kCode = 0x20'0000;
+    constexpr std::size_t kReports = 5000;
+    constexpr auto low_byte = static_cast<std::uint8_t>(kReports & 0xff);
+    constexpr auto high_byte = static_cast<std::uint8_t>(kReports >> 8);
+    constexpr std::array<std::uint8_t, 19> kProgram{
+        0xb9, low_byte, high_byte, 0,    0,  //         mov ecx, kReports
+        0x66, 0xba,     0x05,      0x05,     //         mov dx, 0x505
+        0xb0, 2,                             //         mov al, 2: crash kernel loaded
+        0xee,                                // report: out dx, al
+        0x49,                                //         dec ecx
+        0x75, 0xfc,                          //         jnz report
+        0xb0, 1,                             //         mov al, 1: panicked
+        0xee,                                //         out dx, al
+        0xf4};                               //         hlt
+    const auto code = std::as_bytes(std::span(kProgram));
+    const boot::test::TemporaryFolder folder;
+    VmConfig config = this->config("");
+    config.boot.kernel = folder.write(
+        "kernel", boot::test::make_elf32({.segments = {{.virtual_address = kCode,
+                                                        .physical_address = kCode,
+                                                        .content = {code.begin(), code.end()}}},
+                                          .entry = kCode,
+                                          .notes = boot::test::make_pvh_note(kCode),
+                                          .machine = EM_386}));
+    const io::Fd file = io::open_file(serial_file_, O_RDWR | O_CREAT | O_TRUNC, 0600);
+    io::Log log(file.get(), io::LogLevel::Info);
+    Vm vm(config, log);
+    EXPECT_EQ(vm.run(), ExitReason::GuestPanic);
+    EXPECT_GE(vm.statistics().io_exits, kReports);
+    const std::string text = output();
+    EXPECT_NE(text.find("kernel crashed"), std::string::npos) << text;
+    EXPECT_LT(std::ranges::count(text, '\n'), 200) << text;
 }
 
 TEST_F(VmTest, ATripleFaultEndsAsACrashThatIsExplained) {
