@@ -20,6 +20,7 @@
 
 #include "io/error.hpp"
 #include "vmm/boot/cache_entry.hpp"
+#include "vmm/boot/cache_sweep.hpp"
 
 namespace cxlvm::boot {
 
@@ -27,14 +28,9 @@ namespace {
 
 constexpr mode_t kPrivateFolder = 0700;
 constexpr mode_t kSealedFile = 0400;
-constexpr std::string_view kSealSuffix = ".seal";
-constexpr std::string_view kFilePrefix = "file-";
 /// Where everything begins; only the holder of the lock has one.
 constexpr const char* kNewName = "new";
 
-constexpr std::int64_t kSecond = 1'000'000'000;
-constexpr std::int64_t kDay = kSecond * 3600 * 24;
-constexpr std::int64_t kUnusedLimit = 90 * kDay;
 constexpr std::int64_t kUseGranularity = kDay;  ///< how exactly the last use is known
 /// More than a tick of the clock that stamps files (10 ms at most).
 constexpr std::int64_t kSettled = kSecond / 10;
@@ -64,7 +60,7 @@ std::int64_t now() noexcept {
 }
 
 std::string record_name(const FileIdentity& file) {
-    return std::string(kFilePrefix) + to_hex(Blake2b::of(bytes_of(file)));
+    return std::string(kRecordPrefix) + to_hex(Blake2b::of(bytes_of(file)));
 }
 
 std::string seal_name(const Digest& payload) {
@@ -183,7 +179,8 @@ std::string KernelCache::default_folder() {
     io::throw_error(ENOENT, "neither XDG_CACHE_HOME nor HOME names a folder");
 }
 
-KernelCache::KernelCache(const std::string& folder) : name_(folder) {
+KernelCache::KernelCache(const std::string& folder, std::uint64_t size_limit)
+    : name_(folder), size_limit_(size_limit) {
     const std::string parent = folder.substr(0, folder.rfind('/'));
     const std::string base = parent.substr(0, parent.rfind('/'));
     make_folder(AT_FDCWD, base);
@@ -254,7 +251,7 @@ std::optional<CachedKernel> KernelCache::store(const Digest& payload, const Kern
         return std::nullopt;
     }
     write_entry(payload, kernel, bytes);
-    prune();
+    prune(payload);
     return find(payload);
 }
 
@@ -299,7 +296,7 @@ void KernelCache::remember(const FileIdentity& file, const Digest& payload) noex
     }
 }
 
-void KernelCache::prune() const {
+void KernelCache::prune(const Digest& keep) const {
     const int copy = ::openat(folder_.get(), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     const std::unique_ptr<DIR, int (*)(DIR*)> listing(copy < 0 ? nullptr : ::fdopendir(copy),
                                                       &::closedir);
@@ -309,39 +306,26 @@ void KernelCache::prune() const {
         }
         return;
     }
-    const std::int64_t time = now();
-    const auto age = [&](const std::string& name) -> std::int64_t {
-        struct stat status {};
-        return ::fstatat(folder_.get(), name.c_str(), &status, AT_SYMLINK_NOFOLLOW) == 0
-                   ? time - std::int64_t{status.st_mtim.tv_sec} * kSecond
-                   : 0;
-    };
-    std::vector<std::string> used;
-    std::vector<std::string> others;
-    // Entries are removed after the listing: readdir need not see a stable folder.
+    // Files are removed after the listing: readdir need not see a stable folder.
+    std::vector<CacheFile> files;
     while (const dirent* const entry = ::readdir(listing.get())) {
-        const std::string name = static_cast<const char*>(entry->d_name);
-        if (name.rfind(kFilePrefix, 0) != 0) {
-            if (name[0] != '.') {
-                others.push_back(name);
-            }
+        std::string name = static_cast<const char*>(entry->d_name);
+        struct stat status {};
+        if (::fstatat(folder_.get(), name.c_str(), &status, AT_SYMLINK_NOFOLLOW) != 0) {
             continue;
         }
+        CacheFile file{.name = std::move(name),
+                       .size = static_cast<std::uint64_t>(status.st_size),
+                       .modified = std::int64_t{status.st_mtim.tv_sec} * kSecond};
         FileRecord record{};
-        if (age(name) > kUnusedLimit) {
-            ::unlinkat(folder_.get(), name.c_str(), 0);
-        } else if (read_file(name, bytes_of(record))) {
-            used.push_back(to_hex(record.payload));
+        if (file.name.starts_with(kRecordPrefix) && read_file(file.name, bytes_of(record))) {
+            file.payload = record.payload;
         }
+        files.push_back(std::move(file));
     }
-    for (const std::string& name : others) {
-        const bool is_used = std::any_of(used.begin(), used.end(), [&](const std::string& digest) {
-            return name == digest || name == digest + std::string(kSealSuffix);
-        });
-        // A kernel that no file leads to yet may have been stored a moment ago.
-        if (!is_used && age(name) > kDay) {
-            ::unlinkat(folder_.get(), name.c_str(), 0);
-        }
+    for (const std::string& name :
+         files_to_remove(files, {.now = now(), .size_limit = size_limit_, .keep = keep})) {
+        ::unlinkat(folder_.get(), name.c_str(), 0);
     }
 }
 

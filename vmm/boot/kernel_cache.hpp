@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <optional>
 #include <span>
 #include <string>
@@ -38,16 +39,22 @@ class KernelCache {
     /// specification says; throws Error (Host) when neither variable holds an absolute path.
     [[nodiscard]] static std::string default_folder();
 
+    /// Bytes that the kernels may have together, unless the one stored last has more alone: some
+    /// thirty of a distribution's.
+    static constexpr std::uint64_t kSizeLimit = std::uint64_t{2} << 30;
+
     /// Opens `folder`, and makes it and its two parents when they do not exist. Throws Error
     /// (Host) when that fails, or when the folder is not ours alone.
-    explicit KernelCache(const std::string& folder);
+    explicit KernelCache(const std::string& folder, std::uint64_t size_limit = kSizeLimit);
 
     /// The kernel that was unpacked from this file before.
     [[nodiscard]] std::optional<CachedKernel> find(const FileIdentity& file) const;
     /// The kernel that was unpacked from a payload with this digest before.
     [[nodiscard]] std::optional<CachedKernel> find(const Digest& payload) const;
 
-    /// Keeps `kernel`, whose segments are in `bytes`, and removes what was not used for 90 days.
+    /// Keeps `kernel`, whose segments are in `bytes`, and removes what was not used for 90 days,
+    /// then what was used longest ago while the kernels are larger than the limit together. Of the
+    /// folder's files only those go whose names are the cache's.
     /// Nothing when another process is storing. Throws Error (Host) when the disk is full or such.
     std::optional<CachedKernel> store(const Digest& payload, const KernelImage& kernel,
                                       std::span<const std::byte> bytes);
@@ -60,9 +67,11 @@ class KernelCache {
                      std::span<const std::byte> bytes) const;
     void write_file(const std::string& name, std::span<const std::byte> bytes) const;
     [[nodiscard]] bool read_file(const std::string& name, std::span<std::byte> out) const noexcept;
-    void prune() const;
+    /// `keep`: the kernel that was just stored.
+    void prune(const Digest& keep) const;
 
     std::string name_;
+    std::uint64_t size_limit_;
     io::Fd folder_;
 };
 

@@ -214,6 +214,33 @@ TEST_F(Cache, RemovesWhatWasNotUsedForNinetyDays) {
     EXPECT_EQ(files().size(), 5U) << "two entries, two seals, one record";
 }
 
+TEST_F(Cache, LeavesFilesOfOthersAlone) {
+    for (const char* const name : {"notes.txt", "file-of-mine", "x.seal"}) {
+        std::ofstream(folder() + "/" + name) << "precious";
+        set_age(folder() + "/" + name, 900);
+    }
+    ASSERT_TRUE(store(digest("a")));
+    for (const char* const name : {"notes.txt", "file-of-mine", "x.seal"}) {
+        EXPECT_TRUE(std::filesystem::exists(folder() + "/" + name)) << name;
+    }
+}
+
+TEST_F(Cache, HoldsNoMoreThanItsLimit) {
+    ASSERT_TRUE(store(digest("a")));
+    const std::uint64_t size = std::filesystem::file_size(entry(digest("a")));
+    cache_.emplace(folder(), 3 * size - 1);
+    for (const char* const name : {"b", "c", "d"}) {
+        ASSERT_TRUE(store(digest(name)));
+    }
+    std::uint64_t total = 0;
+    for (const std::string& name : files()) {
+        total += std::filesystem::file_size(folder() + "/" + name);
+    }
+    EXPECT_LT(total, 3 * size);
+    EXPECT_GT(total, 2 * size);
+    EXPECT_TRUE(cache_->find(digest("d"))) << "the newest stays";
+}
+
 TEST_F(Cache, NotesThatAKernelWasUsed) {
     ASSERT_TRUE(store(digest("a")));
     cache_->remember(file(1), digest("a"));
