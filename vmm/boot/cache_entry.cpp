@@ -13,14 +13,15 @@ Digest checksum_of(const CacheEntryHeader& header) noexcept {
         std::as_bytes(std::span(&header, 1)).first(offsetof(CacheEntryHeader, checksum)));
 }
 
-/// Ascending, disjoint, within the file.
+/// Ascending, disjoint, within the file, at the same offset within a page as in memory.
 bool is_valid(const std::vector<Segment>& segments, std::uint64_t size) noexcept {
     std::uint64_t free_from = 0;
     for (const Segment& segment : segments) {
         const auto end = io::checked_add(segment.address.value(), segment.memory_size);
         if (!end || segment.memory_size == 0 || segment.file_size > segment.memory_size ||
             segment.address.value() < free_from || segment.offset < kCachePageSize ||
-            segment.offset > size || segment.file_size > size - segment.offset) {
+            segment.offset > size || segment.file_size > size - segment.offset ||
+            !io::is_aligned(segment.offset ^ segment.address.value(), kCachePageSize)) {
             return false;
         }
         free_from = *end;

@@ -72,6 +72,9 @@ TEST(CacheEntryHeader, IsRefusedWithSegmentsOutOfPlace) {
     EXPECT_TRUE(refused([](CacheLayout& l) { l.kernel.segments[0].memory_size = 0; }));
     EXPECT_TRUE(refused([](CacheLayout& l) { l.kernel.segments[0].memory_size = 0x20'0000; }));
     EXPECT_TRUE(refused([](CacheLayout& l) { l.kernel.segments[1].address = Gpa(~0ULL); }));
+    // Elsewhere in its page than in memory: it could not be mapped.
+    EXPECT_TRUE(refused([](CacheLayout& l) { l.kernel.segments[0].offset += 8; }));
+    EXPECT_TRUE(refused([](CacheLayout& l) { l.kernel.segments[0].address = Gpa(0x1f'f800); }));
 }
 
 }  // namespace
