@@ -16,6 +16,9 @@ namespace {
 constexpr std::uint64_t kGiB = 1ULL << 30;
 /// Less is of no use to anybody.
 constexpr std::uint64_t kLeastWindow = kGiB;
+/// Physical addresses are 32 bits wide at least, and the leaf cannot mean more than 64.
+constexpr unsigned kLeastBits = 32;
+constexpr unsigned kWidestBits = 64;
 /// Linux with four-level paging keeps memory (a CXL device's too) in 46 bits.
 constexpr unsigned kMostBits = 46;
 /// AMD's IOMMUs translate nothing in the 12 GiB below 1 TiB (HyperTransport's reserved range), so
@@ -32,7 +35,13 @@ GpaRange range(std::uint64_t base, std::uint64_t end) {
 }  // namespace
 
 Placement place(Gpa last_ram, unsigned address_bits) {
-    io::check(address_bits >= 32 && address_bits <= 64, "placement: impossible address width");
+    if (address_bits < kLeastBits || address_bits > kWidestBits) {
+        io::throw_error(0,
+                        fmt::format("KVM: CPUID leaf 0x80000008 gives guests {} bits of physical "
+                                    "address, and {} to {} are possible; check how this host's "
+                                    "own hypervisor sets that leaf",
+                                    address_bits, kLeastBits, kWidestBits));
+    }
     std::uint64_t end = 1ULL << std::min(address_bits, kMostBits);
     const std::uint64_t ram_end =
         std::max(io::align_up(last_ram.value(), kGiB), layout::kHighRam.value());

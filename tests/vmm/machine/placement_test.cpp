@@ -71,6 +71,20 @@ TEST(Placement, NoRoomAboveFourGibibytesIsRefused) {
     EXPECT_THROW(static_cast<void>(place(last(kGiB), 32)), io::Error);
 }
 
+TEST(Placement, AWidthThatNoProcessorHasIsTheHostsFault) {
+    for (const unsigned bits : {0U, 1U, 31U, 65U, 255U}) {
+        try {
+            static_cast<void>(place(last(kGiB), bits));
+            ADD_FAILURE() << "placed with " << bits << " bits";
+        } catch (const io::Error& error) {
+            EXPECT_EQ(error.fault(), io::Fault::Host);
+            EXPECT_NE(std::string(error.what()).find(std::to_string(bits) + " bits"),
+                      std::string::npos)
+                << error.what();
+        }
+    }
+}
+
 TEST(Placement, RamAndWindowNeverOverlapAtAnySize) {
     for (unsigned bits = 36; bits <= 52; ++bits) {
         for (std::uint64_t ram = kGiB; ram <= (1ULL << 35); ram *= 2) {
