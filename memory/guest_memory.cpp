@@ -192,9 +192,11 @@ void advise(const GuestMemoryConfig& config, std::span<std::byte> bytes) {
 PrefaultJob prefault_job(const GuestMemoryConfig& config,
                          std::span<const GuestMemory::Block> blocks) {
     PrefaultJob job{.page_size = static_cast<std::size_t>(page_size_of(config.backing)),
-                    .watch_free_memory = !is_hugetlb(config.backing),
                     .numa_node = config.numa_node};
     job.chunk_size = std::max(job.chunk_size, job.page_size);
+    if (is_hugetlb(config.backing)) {
+        job.obtainable_memory = nullptr;
+    }
     for (const GuestMemory::Block& block : blocks) {
         job.areas.push_back(block.host);
     }

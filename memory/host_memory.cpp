@@ -13,6 +13,7 @@
 #include <charconv>
 #include <limits>
 #include <string_view>
+#include <utility>
 
 #include "io/error.hpp"
 #include "io/fd.hpp"
@@ -42,6 +43,18 @@ std::string_view take_line(std::string_view& text) noexcept {
     return line;
 }
 
+// The number behind "NAME " in memory.stat of a control group.
+std::uint64_t stat_field(std::string_view text, std::string_view name) noexcept {
+    while (!text.empty()) {
+        std::string_view line = take_line(text);
+        if (line.starts_with(name) && line.substr(name.size(), 1) == " ") {
+            line.remove_prefix(name.size() + 1);
+            return parse_number(line).value_or(0);
+        }
+    }
+    return 0;
+}
+
 // Bytes of "NAME:   123 kB" in /proc/meminfo.
 std::uint64_t meminfo_field(std::string_view text, std::string_view name) noexcept {
     while (!text.empty()) {
@@ -56,15 +69,82 @@ std::uint64_t meminfo_field(std::string_view text, std::string_view name) noexce
     return 0;
 }
 
-// The least of `file` in the folder `group` below `mount` and in those above it. A container may
-// see a path that lies outside its own mount: what is not there is skipped.
-std::optional<std::uint64_t> least_limit(const std::string& mount, std::string group,
-                                         const char* file) {
-    std::optional<std::uint64_t> least;
+// The files of a control group that say what it may use (cgroups version 1 or 2).
+struct GroupFiles {
+    const char* mount;
+    const char* limit;
+    const char* usage;
+    const char* swap_limit;
+    const char* swap_usage;
+    bool swap_counts_all;                   // the two above are of memory and swap together
+    std::array<const char*, 2> file_cache;  // in memory.stat, of the group and those below it
+};
+constexpr GroupFiles kVersion1{.mount = "/sys/fs/cgroup/memory",
+                               .limit = "memory.limit_in_bytes",
+                               .usage = "memory.usage_in_bytes",
+                               .swap_limit = "memory.memsw.limit_in_bytes",
+                               .swap_usage = "memory.memsw.usage_in_bytes",
+                               .swap_counts_all = true,
+                               .file_cache = {"total_active_file", "total_inactive_file"}};
+constexpr GroupFiles kVersion2{.mount = "/sys/fs/cgroup",
+                               .limit = "memory.max",
+                               .usage = "memory.current",
+                               .swap_limit = "memory.swap.max",
+                               .swap_usage = "memory.swap.current",
+                               .swap_counts_all = false,
+                               .file_cache = {"active_file", "inactive_file"}};
+
+using Amount = std::optional<std::uint64_t>;
+
+// What a group's limit is; nothing when it has none, or is not there.
+Amount limit_of(const std::string& folder, const GroupFiles& files) {
+    return read_number(fmt::format("{}/{}", folder, files.limit));
+}
+
+// What is left of a limit; nothing when there is none.
+Amount left_of(const std::string& folder, const char* limit_file, const char* usage_file,
+               std::uint64_t not_counted) {
+    const Amount limit = read_number(fmt::format("{}/{}", folder, limit_file));
+    const Amount usage = read_number(fmt::format("{}/{}", folder, usage_file));
+    if (!limit || !usage) {
+        return std::nullopt;
+    }
+    return *limit - std::min(*limit, *usage - std::min(*usage, not_counted));
+}
+
+// What a group can still be given, with `swap_free` bytes of swap in the host. Cached files count
+// as used and yet as left: the kernel drops them before it kills.
+Amount room_of(const std::string& folder, const GroupFiles& files, std::uint64_t swap_free) {
+    if (!limit_of(folder, files)) {
+        return std::nullopt;
+    }
+    const std::string stat = read_text(folder + "/memory.stat").value_or("");
+    std::uint64_t cached = 0;
+    for (const char* const name : files.file_cache) {
+        cached += stat_field(stat, name);
+    }
+    const Amount memory = left_of(folder, files.limit, files.usage, cached);
+    if (!memory) {
+        return std::nullopt;
+    }
+    const Amount swap =
+        left_of(folder, files.swap_limit, files.swap_usage, files.swap_counts_all ? cached : 0);
+    if (files.swap_counts_all) {
+        return std::min(*memory + swap_free, swap.value_or(*memory + swap_free));
+    }
+    return *memory + std::min(swap_free, swap.value_or(swap_free));
+}
+
+// The least that `amount_of` says of the folder `group` and of those above it. A container may see
+// a path that lies outside its own mount: what is not there is skipped.
+template <typename AmountOf>
+Amount least_above(const std::string& root, const GroupFiles& files, std::string group,
+                   AmountOf&& amount_of) {
+    Amount least;
     for (;;) {
-        const auto limit = read_number(fmt::format("{}{}/{}", mount, group, file));
-        if (limit && (!least || *limit < *least)) {
-            least = limit;
+        const Amount amount = amount_of(fmt::format("{}{}{}", root, files.mount, group), files);
+        if (amount && (!least || *amount < *least)) {
+            least = amount;
         }
         if (group.empty()) {
             return least;
@@ -82,6 +162,41 @@ bool names_controller(std::string_view list, std::string_view name) noexcept {
         list.remove_prefix(comma == std::string_view::npos ? list.size() : comma + 1);
     }
     return false;
+}
+
+// /proc/self/cgroup has lines "ID:CONTROLLERS:PATH"; in version 2 the ID is 0 and the controllers
+// are empty (cgroups(7)).
+template <typename AmountOf>
+Amount least_of_groups(const std::string& root, AmountOf&& amount_of) {
+    const auto text = read_text(root + "/proc/self/cgroup");
+    if (!text) {
+        return std::nullopt;
+    }
+    Amount least;
+    std::string_view rest = *text;
+    while (!rest.empty()) {
+        const std::string_view line = take_line(rest);
+        const std::size_t first = line.find(':');
+        const std::size_t second = line.find(':', first == std::string_view::npos ? 0 : first + 1);
+        if (first == std::string_view::npos || second == std::string_view::npos) {
+            continue;
+        }
+        const std::string_view controllers = line.substr(first + 1, second - first - 1);
+        std::string group(line.substr(second + 1));
+        while (!group.empty() && group.back() == '/') {
+            group.pop_back();
+        }
+        Amount amount;
+        if (controllers.empty()) {
+            amount = least_above(root, kVersion2, std::move(group), amount_of);
+        } else if (names_controller(controllers, "memory")) {
+            amount = least_above(root, kVersion1, std::move(group), amount_of);
+        }
+        if (amount && (!least || *amount < *least)) {
+            least = amount;
+        }
+    }
+    return least;
 }
 
 }  // namespace
@@ -124,38 +239,21 @@ std::optional<MemoryTotals> memory_totals(const std::string& root) {
                         .swap_free = meminfo_field(*text, "SwapFree")};
 }
 
-// /proc/self/cgroup has lines "ID:CONTROLLERS:PATH"; in version 2 the ID is 0 and the controllers
-// are empty (cgroups(7)).
 std::optional<std::uint64_t> cgroup_memory_limit(const std::string& root) {
-    const auto text = read_text(root + "/proc/self/cgroup");
-    if (!text) {
+    return least_of_groups(root, limit_of);
+}
+
+std::optional<std::uint64_t> obtainable_memory(const std::string& root) {
+    const auto totals = memory_totals(root);
+    if (!totals) {
         return std::nullopt;
     }
-    std::optional<std::uint64_t> least;
-    std::string_view rest = *text;
-    while (!rest.empty()) {
-        const std::string_view line = take_line(rest);
-        const std::size_t first = line.find(':');
-        const std::size_t second = line.find(':', first == std::string_view::npos ? 0 : first + 1);
-        if (first == std::string_view::npos || second == std::string_view::npos) {
-            continue;
-        }
-        const std::string_view controllers = line.substr(first + 1, second - first - 1);
-        std::string group(line.substr(second + 1));
-        while (!group.empty() && group.back() == '/') {
-            group.pop_back();
-        }
-        std::optional<std::uint64_t> limit;
-        if (controllers.empty()) {
-            limit = least_limit(root + "/sys/fs/cgroup", group, "memory.max");
-        } else if (names_controller(controllers, "memory")) {
-            limit = least_limit(root + "/sys/fs/cgroup/memory", group, "memory.limit_in_bytes");
-        }
-        if (limit && (!least || *limit < *least)) {
-            least = limit;
-        }
-    }
-    return least;
+    const std::uint64_t free = totals->available + totals->swap_free;
+    const Amount room =
+        least_of_groups(root, [&](const std::string& folder, const GroupFiles& files) {
+            return room_of(folder, files, totals->swap_free);
+        });
+    return std::min(free, room.value_or(free));
 }
 
 std::optional<std::uint64_t> memory_limit(const std::string& root) {

@@ -36,6 +36,10 @@ struct MemoryTotals {
 /// it, plus swap. Nothing when unknown.
 [[nodiscard]] std::optional<std::uint64_t> memory_limit(const std::string& root = {});
 
+/// What this process can be given now before something is killed, swap included: what the host has,
+/// or what is left to the control group, or one above it, when that is less. Nothing when unknown.
+[[nodiscard]] std::optional<std::uint64_t> obtainable_memory(const std::string& root = {});
+
 /// Huge pages of one size, of the host or of one NUMA node.
 struct HugePagePool {
     std::uint64_t total = 0;  ///< pages

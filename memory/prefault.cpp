@@ -53,13 +53,42 @@ int populate(std::span<std::byte> bytes, const PrefaultJob& job) noexcept {
     return 0;
 }
 
-// Whether the host can take another `size` bytes. Asked before each chunk, because the kernel
-// would rather kill a process than fail the populate call; a reading costs microseconds where a
-// chunk costs milliseconds.
-bool memory_is_free(std::size_t size) {
-    const auto totals = host::memory_totals();
-    return !totals || totals->available + totals->swap_free >= size;
-}
+// Gives out the host's memory chunk by chunk, because the kernel would rather kill a process than
+// fail the populate call. A reading costs microseconds where a chunk costs milliseconds.
+class FreeMemory {
+  public:
+    explicit FreeMemory(const ObtainableMemory& obtainable) : obtainable_(obtainable) {}
+
+    /// Whether another `size` bytes can be had, with all that was granted and not given back. Where
+    /// that is more than there is, waits for others to finish, since theirs may be counted twice:
+    /// here, and as used already.
+    bool take(std::size_t size) {
+        std::unique_lock lock(mutex_);
+        for (;;) {
+            const auto obtainable = obtainable_();
+            if (!obtainable || *obtainable >= granted_ + size) {
+                granted_ += size;
+                return true;
+            }
+            if (granted_ == 0) {
+                return false;
+            }
+            changed_.wait(lock);
+        }
+    }
+    /// The chunk is resident now, or will not be.
+    void give_back(std::size_t size) noexcept {
+        const std::lock_guard lock(mutex_);
+        granted_ -= size;
+        changed_.notify_all();
+    }
+
+  private:
+    const ObtainableMemory& obtainable_;
+    std::mutex mutex_;
+    std::condition_variable changed_;
+    std::uint64_t granted_ = 0;
+};
 
 void run_on_node(unsigned node) noexcept {
     try {
@@ -83,7 +112,7 @@ void run_on_node(unsigned node) noexcept {
 // The areas, cut into chunks that workers take one after another.
 class Work {
   public:
-    explicit Work(const PrefaultJob& job) : job_(job) {
+    explicit Work(const PrefaultJob& job) : job_(job), free_memory_(job.obtainable_memory) {
         for (const std::span<std::byte> area : job.areas) {
             for (std::size_t offset = 0; offset < area.size(); offset += job.chunk_size) {
                 chunks_.push_back(
@@ -118,18 +147,24 @@ class Work {
     }
 
   private:
-    int serve(std::span<std::byte> chunk) const noexcept {
+    int serve(std::span<std::byte> chunk) noexcept {
+        if (!job_.obtainable_memory) {
+            return populate(chunk, job_);
+        }
         try {
-            if (job_.watch_free_memory && !memory_is_free(chunk.size())) {
+            if (!free_memory_.take(chunk.size())) {
                 return ENOMEM;
             }
         } catch (const std::bad_alloc&) {
             return ENOMEM;
         }
-        return populate(chunk, job_);
+        const int failed = populate(chunk, job_);
+        free_memory_.give_back(chunk.size());
+        return failed;
     }
 
     const PrefaultJob& job_;
+    FreeMemory free_memory_;
     std::vector<std::span<std::byte>> chunks_;
     std::uint64_t total_ = 0;
     std::atomic<std::size_t> next_{0};

@@ -93,6 +93,78 @@ TEST(MemoryLimit, ALimitAboveTheRamDoesNotRaiseIt) {
     EXPECT_EQ(memory_limit(tree.root()), 1280 * kMiB);
 }
 
+TEST(ObtainableMemory, IsWhatTheHostHasAndItsFreeSwapWhereNothingLimits) {
+    const test::FakeTree tree;
+    EXPECT_FALSE(obtainable_memory(tree.root()));
+    tree.add_file("/proc/meminfo", kMeminfo);
+    const std::uint64_t free =
+        memory_totals(tree.root())->available + memory_totals(tree.root())->swap_free;
+    EXPECT_EQ(obtainable_memory(tree.root()), free);
+    tree.add_file("/proc/self/cgroup", "0::/a\n");
+    tree.add_file("/sys/fs/cgroup/a/memory.max", "max\n");
+    tree.add_file("/sys/fs/cgroup/a/memory.current", "123\n");
+    EXPECT_EQ(obtainable_memory(tree.root()), free);
+}
+
+TEST(ObtainableMemory, IsWhatIsLeftOfTheTightestGroup) {
+    const test::FakeTree tree;
+    tree.add_file("/proc/meminfo", kMeminfo);
+    tree.add_file("/proc/self/cgroup", "0::/a/b\n");
+    tree.add_file("/sys/fs/cgroup/a/b/memory.max", "67108864\n");
+    tree.add_file("/sys/fs/cgroup/a/b/memory.current", "1048576\n");
+    const std::uint64_t swap = memory_totals(tree.root())->swap_free;
+    EXPECT_EQ(obtainable_memory(tree.root()), 63 * kMiB + swap);
+    // The group above has a larger limit, and less of it left.
+    tree.add_file("/sys/fs/cgroup/a/memory.max", "134217728\n");
+    tree.add_file("/sys/fs/cgroup/a/memory.current", "125829120\n");
+    EXPECT_EQ(obtainable_memory(tree.root()), 8 * kMiB + swap);
+    tree.add_file("/sys/fs/cgroup/a/memory.current", "234217728\n");
+    EXPECT_EQ(obtainable_memory(tree.root()), swap) << "over its limit";
+}
+
+TEST(ObtainableMemory, CachedFilesOfAGroupDoNotCountAsUsed) {
+    const test::FakeTree tree;
+    tree.add_file("/proc/meminfo", kMeminfo);
+    const std::uint64_t swap = memory_totals(tree.root())->swap_free;
+    tree.add_file("/proc/self/cgroup", "0::/a\n");
+    tree.add_file("/sys/fs/cgroup/a/memory.max", "67108864\n");
+    tree.add_file("/sys/fs/cgroup/a/memory.current", "67108864\n");
+    tree.add_file("/sys/fs/cgroup/a/memory.stat",
+                  "anon 9\ninactive_file 2097152\nactive_file 1048576\nactive_file_x 7\n");
+    EXPECT_EQ(obtainable_memory(tree.root()), 3 * kMiB + swap);
+}
+
+TEST(ObtainableMemory, Version1HasOtherNames) {
+    const test::FakeTree tree;
+    tree.add_file("/proc/meminfo", kMeminfo);
+    const std::uint64_t swap = memory_totals(tree.root())->swap_free;
+    tree.add_file("/proc/self/cgroup", "4:memory:/jobs/1\n0::/\n");
+    const std::string folder = "/sys/fs/cgroup/memory/jobs/1/";
+    tree.add_file(folder + "memory.limit_in_bytes", "67108864\n");
+    tree.add_file(folder + "memory.usage_in_bytes", "66060288\n");
+    tree.add_file(folder + "memory.stat",
+                  "inactive_file 99\ntotal_inactive_file 1048576\ntotal_active_file 0\n");
+    EXPECT_EQ(obtainable_memory(tree.root()), 2 * kMiB + swap);
+    // Limits memory and swap together.
+    tree.add_file(folder + "memory.memsw.limit_in_bytes", "68157440\n");
+    tree.add_file(folder + "memory.memsw.usage_in_bytes", "66060288\n");
+    EXPECT_EQ(obtainable_memory(tree.root()), 3 * kMiB);
+}
+
+TEST(ObtainableMemory, AGroupsOwnLimitOfSwapCounts) {
+    const test::FakeTree tree;
+    tree.add_file("/proc/meminfo", kMeminfo);
+    tree.add_file("/proc/self/cgroup", "0::/a\n");
+    tree.add_file("/sys/fs/cgroup/a/memory.max", "67108864\n");
+    tree.add_file("/sys/fs/cgroup/a/memory.current", "0\n");
+    tree.add_file("/sys/fs/cgroup/a/memory.swap.max", "0\n");
+    tree.add_file("/sys/fs/cgroup/a/memory.swap.current", "0\n");
+    EXPECT_EQ(obtainable_memory(tree.root()), 64 * kMiB);
+    tree.add_file("/sys/fs/cgroup/a/memory.swap.max", "2097152\n");
+    tree.add_file("/sys/fs/cgroup/a/memory.swap.current", "1048576\n");
+    EXPECT_EQ(obtainable_memory(tree.root()), 65 * kMiB);
+}
+
 TEST(HugePagePool, ReservedPagesAreNotFree) {
     const test::FakeTree tree;
     EXPECT_FALSE(huge_page_pool(2 * kMiB, std::nullopt, tree.root()));

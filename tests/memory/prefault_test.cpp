@@ -5,6 +5,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <csignal>
 #include <filesystem>
 #include <fstream>
@@ -164,6 +165,49 @@ TEST(Prefault, MoreThanIsFreeIsAnErrorBeforeTheKernelKillsSomething) {
     job.chunk_size = size;
     EXPECT_THROW(prefault(job, {.threads = 1, .progress = {}}), io::Error);
     EXPECT_EQ(resident_pages(pages.bytes().first(kPage)), 0U);
+}
+
+/// A host that has `size` bytes more than what of `bytes` is resident.
+ObtainableMemory host_with(std::uint64_t size, std::span<std::byte> bytes) {
+    return [=]() -> std::optional<std::uint64_t> {
+        const std::uint64_t used = resident_pages(bytes) * kPage;
+        return size - std::min(size, used);
+    };
+}
+
+TEST(Prefault, ThreadsTogetherTakeNoMoreThanThereIs) {
+    // So large that a chunk takes longer than the start of all threads.
+    constexpr std::size_t kChunkPages = 8192;
+    const io::Mapping pages = test::anonymous_pages(4 * kChunkPages);
+    PrefaultJob job;
+    job.areas = {pages.bytes()};
+    job.chunk_size = kChunkPages * kPage;
+    // A page less than two chunks: each thread alone finds room until the first chunk is resident.
+    job.obtainable_memory = host_with((2 * kChunkPages - 1) * kPage, pages.bytes());
+    EXPECT_THROW(prefault(job, {.threads = 4, .progress = {}}), io::Error);
+    EXPECT_EQ(resident_pages(pages.bytes()), kChunkPages);
+}
+
+TEST(Prefault, TheLastChunkIsServedThoughOthersAreUnderWay) {
+    constexpr std::size_t kChunk = 64 * kPage;
+    const io::Mapping pages = test::anonymous_pages(16 * 64);
+    PrefaultJob job;
+    job.areas = {pages.bytes()};
+    job.chunk_size = kChunk;
+    job.obtainable_memory = host_with(pages.bytes().size(), pages.bytes());
+    prefault(job, {.threads = 8, .progress = {}});
+    EXPECT_EQ(resident_pages(pages.bytes()), 16U * 64);
+}
+
+TEST(Prefault, AHostThatDoesNotSayWhatItHasIsNotWatched) {
+    const io::Mapping pages = test::anonymous_pages(16);
+    PrefaultJob job;
+    job.areas = {pages.bytes()};
+    job.obtainable_memory = [] { return std::optional<std::uint64_t>(); };
+    prefault(job, {.threads = 1, .progress = {}});
+    job.obtainable_memory = nullptr;
+    prefault(job, {.threads = 1, .progress = {}});
+    EXPECT_EQ(resident_pages(pages.bytes()), 16U);
 }
 
 TEST(Prefault, GuestMemoryOfEveryKindBecomesResident) {
