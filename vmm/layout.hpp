@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <array>
+#include <cstddef>
 #include <cstdint>
 
 #include "memory/address.hpp"
@@ -55,5 +57,66 @@ inline constexpr std::uint32_t kSerialGsi = 4;
 inline constexpr std::uint32_t kRtcGsi = 8;
 inline constexpr std::uint32_t kAcpiEventGsi = 9;  ///< power button, by a Generic Event Device
 inline constexpr std::uint32_t kIoApicPins = 24;
+
+namespace checks {
+
+struct Span {
+    std::uint64_t base;
+    std::uint64_t size;
+};
+
+/// Whether each begins where the one before it ends, or later.
+template <std::size_t kCount>
+constexpr bool ascending_and_apart(const std::array<Span, kCount>& spans) noexcept {
+    for (std::size_t i = 0; i + 1 < kCount; ++i) {
+        if (spans[i].base + spans[i].size > spans[i + 1].base) {
+            return false;
+        }
+    }
+    return true;
+}
+
+inline constexpr std::uint64_t kPage = 0x1000;
+inline constexpr std::uint64_t kGdtSize = 4 * 8;
+inline constexpr std::uint64_t kEcamLimit = 256ULL << 20;
+
+static_assert(ascending_and_apart(std::array{
+    Span{kGdt.value(), kGdtSize},
+    Span{kBootParams.value(), kPage},
+    Span{kBootStack.value(), 0},  // grows down, towards the boot parameters
+    Span{kPageTables.value(), 6 * kPage},
+    Span{kSetupData.value(), kPage},
+    Span{kCommandLine.value(), kCommandLineSize},
+    Span{kLowReserved.value(), 0},
+    Span{kAcpiTables.value(), kAcpiTablesSize},
+    Span{kFirmware.value(), kPage},
+    Span{kHighMemory.value(), 0},
+    Span{kDefaultKernel.value(), 0},
+    Span{kHoleBase.value(), 0},
+    Span{kMmio32.value(), kMmio32Size},
+    Span{kEcam.value(), kEcamLimit},
+    Span{kIoApic.value(), kPage},
+    Span{kLocalApic.value(), kPage},
+    Span{kKvmIdentityMap.value(), kPage},
+    Span{kKvmTss.value(), 3 * kPage},
+    Span{kHighRam.value(), 0},
+}));
+static_assert(kBootParams.value() + kPage < kBootStack.value(), "no room for the stack");
+static_assert(kFirmware < kResetVector && kResetVector < kHighMemory);
+static_assert(kEcamSize <= kEcamLimit);
+
+static_assert(ascending_and_apart(std::array{
+    Span{kI8042Data, 1},
+    Span{kI8042Command, 1},
+    Span{kRtcPort, 2},
+    Span{kSerialPort, 8},
+    Span{kPvpanicPort, 1},
+    Span{kAcpiPort, 16},
+    Span{kPciConfigPort, 8},
+}));
+
+static_assert(kSerialGsi < kRtcGsi && kRtcGsi < kAcpiEventGsi && kAcpiEventGsi < kIoApicPins);
+
+}  // namespace checks
 
 }  // namespace cxlvm::layout

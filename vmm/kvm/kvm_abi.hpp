@@ -96,7 +96,12 @@ static_assert(offsetof(kvm_run, immediate_exit) == 1);
 static_assert(offsetof(kvm_run, exit_reason) == 8);
 static_assert(offsetof(kvm_run, io) == 32);
 static_assert(sizeof(kvm_run::io) == 16);
+static_assert(offsetof(kvm_run, mmio.phys_addr) == 32);
+static_assert(offsetof(kvm_run, mmio.data) == 40);
+static_assert(offsetof(kvm_run, mmio.len) == 48);
+static_assert(offsetof(kvm_run, mmio.is_write) == 52);
 static_assert(sizeof(kvm_run::mmio) == 24);
+static_assert(offsetof(kvm_run, system_event.type) == 32);
 static_assert(sizeof(kvm_run::padding) >= sizeof(MemoryFault));
 static_assert(sizeof(kvm_run) == 2352);
 
