@@ -3,6 +3,7 @@
 
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 
 namespace cxlvm::io {
 
@@ -21,6 +22,11 @@ void throw_errno(const std::string& context, Fault fault) {
 
 void throw_input(const std::string& message) {
     throw Error({}, message, Fault::Input);
+}
+
+const char* errno_text(int error) noexcept {
+    const char* const text = ::strerrordesc_np(error);
+    return text != nullptr ? text : "unknown error";
 }
 
 void check(bool invariant, const char* message) noexcept {

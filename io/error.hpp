@@ -45,6 +45,10 @@ class Error : public std::system_error {
 /// no guest input may decide the condition.
 void check(bool invariant, const char* message) noexcept;
 
+/// What an errno value means, for code that may neither throw nor allocate. Never null, also for
+/// numbers that the C library does not know.
+[[nodiscard]] const char* errno_text(int error) noexcept;
+
 /// Calls `call()` until it fails with something other than EINTR or succeeds.
 template <typename Call>
 auto retry_eintr(Call&& call) noexcept(noexcept(call())) {

@@ -61,5 +61,13 @@ TEST(RetryEintr, CallsAgainOnlyAfterEintr) {
     EXPECT_EQ(calls, 1);
 }
 
+TEST(ErrnoText, IsNeverNull) {
+    EXPECT_STREQ(errno_text(ENOENT), "No such file or directory");
+    for (const int error : {0, -1, 41, 512, 100'000}) {
+        EXPECT_NE(errno_text(error), nullptr) << error;
+    }
+    EXPECT_STREQ(errno_text(100'000), "unknown error");
+}
+
 }  // namespace
 }  // namespace cxlvm::io

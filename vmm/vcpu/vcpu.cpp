@@ -198,7 +198,7 @@ void Vcpu::end(ExitVerdict verdict) noexcept {
 
 void Vcpu::end_failed(int error) noexcept {
     Text text;
-    text.append("vCPU {}: KVM_RUN failed: {}", index_, ::strerrordesc_np(error));
+    text.append("vCPU {}: KVM_RUN failed: {} (errno {})", index_, io::errno_text(error), error);
     const kvm_run& run = kvm_.run_page();
     if (run.exit_reason == abi::kExitMemoryFault) {
         abi::MemoryFault fault;
