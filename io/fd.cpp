@@ -7,6 +7,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <charconv>
+#include <system_error>
+
 #include "io/error.hpp"
 
 namespace cxlvm::io {
@@ -66,6 +69,24 @@ Fd open_file(const std::string& path, int flags, unsigned mode, std::string_view
                     host ? Fault::Host : Fault::Input);
     }
     return Fd(fd);
+}
+
+std::optional<Fd> open_descriptor(std::string_view path, const std::string& what) {
+    constexpr std::string_view kPrefix = "fd=";
+    if (!path.starts_with(kPrefix)) {
+        return std::nullopt;
+    }
+    int number = -1;
+    const char* const end = path.data() + path.size();
+    const auto parsed = std::from_chars(path.data() + kPrefix.size(), end, number);
+    if (parsed.ec != std::errc{} || parsed.ptr != end || number < 0) {
+        throw_input(what + ": fd= takes the number of an open descriptor");
+    }
+    Fd copy(::fcntl(number, F_DUPFD_CLOEXEC, 0));
+    if (!copy) {
+        throw_errno(what, errno == EBADF ? Fault::Input : Fault::Host);
+    }
+    return copy;
 }
 
 void require_regular_file(const Fd& fd, const std::string& what) {

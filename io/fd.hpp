@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -43,6 +44,11 @@ class Fd {
 /// folder or may not be read is the caller's input, so its Fault is Input.
 [[nodiscard]] Fd open_file(const std::string& path, int flags, unsigned mode = 0,
                            std::string_view option = {});
+
+/// A copy, close-on-exec, of the descriptor that `path` names as "fd=N"; nothing when `path` does
+/// not begin with "fd=". Throws Error naming `what`: Input when N is not the number of an open
+/// descriptor.
+[[nodiscard]] std::optional<Fd> open_descriptor(std::string_view path, const std::string& what);
 
 /// Opens an ordinary file for reading, without ever waiting for somebody at the other end of what
 /// turns out to be something else. Throws Error (Input) for that, and otherwise as open_file().

@@ -136,5 +136,35 @@ TEST(FileSize, RefusesWhatHasNone) {
     EXPECT_THROW((void)file_size(Fd(), "nothing"), Error);
 }
 
+TEST(OpenDescriptor, CopiesTheOneThatIsNamedAndLeavesItOpen) {
+    const Fd original = dev_null();
+    {
+        const auto copy = open_descriptor("fd=" + std::to_string(original.get()), "option");
+        ASSERT_TRUE(copy);
+        EXPECT_NE(copy->get(), original.get());
+        EXPECT_EQ(::fcntl(copy->get(), F_GETFD), FD_CLOEXEC);
+    }
+    EXPECT_TRUE(is_open(original.get()));
+}
+
+TEST(OpenDescriptor, IsNothingForAPath) {
+    EXPECT_FALSE(open_descriptor("", "option"));
+    EXPECT_FALSE(open_descriptor("fd", "option"));
+    EXPECT_FALSE(open_descriptor("/dev/fd=3", "option"));
+}
+
+TEST(OpenDescriptor, OfWhatIsNoOpenDescriptorIsAnInputErrorThatNamesTheObject) {
+    for (const char* const path :
+         {"fd=", "fd=x", "fd=-1", "fd=3x", "fd= 3", "fd=99999999999999", "fd=987654"}) {
+        try {
+            static_cast<void>(open_descriptor(path, "the object"));
+            ADD_FAILURE() << path << " was opened";
+        } catch (const Error& error) {
+            EXPECT_EQ(error.fault(), Fault::Input) << path;
+            EXPECT_EQ(std::string(error.what()).find("the object: "), 0U) << error.what();
+        }
+    }
+}
+
 }  // namespace
 }  // namespace cxlvm::io

@@ -7,10 +7,9 @@
 #include <sys/mman.h>
 
 #include <array>
-#include <charconv>
 #include <cstring>
 #include <memory>
-#include <string_view>
+#include <utility>
 
 #include "io/error.hpp"
 #include "vmm/layout.hpp"
@@ -62,21 +61,9 @@ class WithArray {
     Header* header_;
 };
 
-constexpr std::string_view kDescriptorPrefix = "fd=";
-
 io::Fd open_device(const std::string& device) {
-    if (device.starts_with(kDescriptorPrefix)) {
-        int number = -1;
-        const char* const end = device.data() + device.size();
-        const auto parsed = std::from_chars(device.data() + kDescriptorPrefix.size(), end, number);
-        if (parsed.ec != std::errc{} || parsed.ptr != end || number < 0) {
-            io::throw_input("KVM device \"" + device + "\": expected fd=NUMBER");
-        }
-        io::Fd copy(::fcntl(number, F_DUPFD_CLOEXEC, 0));
-        if (!copy) {
-            io::throw_errno("KVM device \"" + device + "\"");
-        }
-        return copy;
+    if (auto copy = io::open_descriptor(device, "KVM device " + device)) {
+        return std::move(*copy);
     }
     io::Fd fd(::open(device.c_str(), O_RDWR | O_CLOEXEC));
     if (fd) {

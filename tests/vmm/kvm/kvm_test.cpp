@@ -50,7 +50,7 @@ TEST(KvmDevice, ADescriptorThatIsNoNumberIsAnInputError) {
 }
 
 TEST(KvmDevice, ADescriptorThatIsClosedIsRefused) {
-    const std::string what = refusal("fd=987654", io::Fault::Host);
+    const std::string what = refusal("fd=987654", io::Fault::Input);
     EXPECT_NE(what.find("fd=987654"), std::string::npos) << what;
 }
 
