@@ -29,11 +29,12 @@ struct KvmFacts {
     std::optional<KvmSpeed> speed{};
 };
 struct KvmExtension {
-    int number;
+    unsigned number;  ///< KVM_CAP_*
     const char* name;
     bool needed;  ///< as against useful
 };
-[[nodiscard]] std::span<const KvmExtension> kvm_extensions() noexcept;
+/// required_capabilities(), which are needed, then those that are useful.
+[[nodiscard]] std::vector<KvmExtension> kvm_extensions();
 [[nodiscard]] KvmFacts gather_kvm_facts(const std::string& path, bool measure_speed);
 [[nodiscard]] Items kvm_items(const KvmFacts& facts);
 

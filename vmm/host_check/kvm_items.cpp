@@ -1,73 +1,56 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <fcntl.h>
 #include <fmt/format.h>
-#include <linux/kvm.h>
 #include <sys/ioctl.h>
 
 #include <array>
 #include <cerrno>
-#include <memory>
 #include <system_error>
 
 #include "io/error.hpp"
 #include "io/fd.hpp"
 #include "vmm/host_check/items.hpp"
+#include "vmm/kvm/kvm.hpp"
 
 namespace cxlvm::host_check {
 
 namespace {
 
-static_assert(KVM_GET_API_VERSION == 0xae00 && KVM_CHECK_EXTENSION == 0xae03);
-
-// The header's kvm_cpuid2 has the wrong size in C++ with Debian 12's kernel headers, and with it
-// the number of the request: both are written out here.
-struct CpuidList {
-    std::uint32_t count;
-    std::uint32_t padding;
-    std::array<kvm_cpuid_entry2, 256> entries;
-};
-static_assert(sizeof(kvm_cpuid_entry2) == 40 && offsetof(CpuidList, entries) == 8);
-constexpr unsigned long kGetSupportedCpuid = 0xc008ae05;
-
 // Newer than Debian 12's headers (Linux 6.8).
-constexpr int kCapMemoryFaultInfo = 232;
+constexpr unsigned kCapMemoryFaultInfo = 232;
 
-constexpr std::array kExtensions{
-    KvmExtension{KVM_CAP_IRQCHIP, "IRQCHIP", true},
-    KvmExtension{KVM_CAP_USER_MEMORY, "USER_MEMORY", true},
-    KvmExtension{KVM_CAP_SET_TSS_ADDR, "SET_TSS_ADDR", true},
-    KvmExtension{KVM_CAP_EXT_CPUID, "EXT_CPUID", true},
-    KvmExtension{KVM_CAP_MP_STATE, "MP_STATE", true},
-    KvmExtension{KVM_CAP_IRQ_ROUTING, "IRQ_ROUTING", true},
-    KvmExtension{KVM_CAP_IRQFD, "IRQFD", true},
-    KvmExtension{KVM_CAP_IOEVENTFD, "IOEVENTFD", true},
-    KvmExtension{KVM_CAP_SIGNAL_MSI, "SIGNAL_MSI", true},
-    KvmExtension{KVM_CAP_IMMEDIATE_EXIT, "IMMEDIATE_EXIT", true},
-    KvmExtension{KVM_CAP_READONLY_MEM, "READONLY_MEM", false},
-    KvmExtension{KVM_CAP_ADJUST_CLOCK, "ADJUST_CLOCK", false},
-    KvmExtension{KVM_CAP_GET_TSC_KHZ, "GET_TSC_KHZ", false},
-    KvmExtension{KVM_CAP_TSC_DEADLINE_TIMER, "TSC_DEADLINE_TIMER", false},
-    KvmExtension{KVM_CAP_SPLIT_IRQCHIP, "SPLIT_IRQCHIP", false},
-    KvmExtension{KVM_CAP_X2APIC_API, "X2APIC_API", false},
-    KvmExtension{kCapMemoryFaultInfo, "MEMORY_FAULT_INFO", false},
+/// What no VM stands on yet, or only some do.
+constexpr std::array kUseful{
+    KvmCapability{KVM_CAP_IRQFD, "IRQFD"},
+    KvmCapability{KVM_CAP_IOEVENTFD, "IOEVENTFD"},
+    KvmCapability{KVM_CAP_SIGNAL_MSI, "SIGNAL_MSI"},
+    KvmCapability{KVM_CAP_READONLY_MEM, "READONLY_MEM"},
+    KvmCapability{KVM_CAP_ADJUST_CLOCK, "ADJUST_CLOCK"},
+    KvmCapability{KVM_CAP_GET_TSC_KHZ, "GET_TSC_KHZ"},
+    KvmCapability{KVM_CAP_TSC_DEADLINE_TIMER, "TSC_DEADLINE_TIMER"},
+    KvmCapability{KVM_CAP_SPLIT_IRQCHIP, "SPLIT_IRQCHIP"},
+    KvmCapability{KVM_CAP_X2APIC_API, "X2APIC_API"},
+    KvmCapability{kCapMemoryFaultInfo, "MEMORY_FAULT_INFO"},
 };
 
-unsigned address_bits(const io::Fd& kvm) {
+unsigned address_bits(std::span<const kvm_cpuid_entry2> leaves) noexcept {
     constexpr std::uint32_t kAddressLeaf = 0x8000'0008;
-    const auto list = std::make_unique<CpuidList>();
-    list->count = static_cast<std::uint32_t>(list->entries.size());
-    if (::ioctl(kvm.get(), kGetSupportedCpuid, list.get()) != 0) {
-        return 0;
-    }
-    for (std::uint32_t i = 0; i < list->count && i < list->entries.size(); ++i) {
-        const kvm_cpuid_entry2& entry = list->entries[i];
-        if (entry.function == kAddressLeaf) {
+    for (const kvm_cpuid_entry2& leaf : leaves) {
+        if (leaf.function == kAddressLeaf) {
             // Bits 23:16 are the guest's own width where they differ (AMD APM volume 3, E.4.7).
-            const unsigned guest = (entry.eax >> 16) & 0xff;
-            return guest != 0 ? guest : entry.eax & 0xff;
+            const unsigned guest = (leaf.eax >> 16) & 0xff;
+            return guest != 0 ? guest : leaf.eax & 0xff;
         }
     }
     return 0;
+}
+
+unsigned address_bits(const io::Fd& device) {
+    try {
+        return address_bits(Kvm(fmt::format("fd={}", device.get())).supported_cpuid());
+    } catch (const io::Error&) {
+        return 0;  // another item says what the device lacks
+    }
 }
 
 std::string message_of(int error) {
@@ -115,12 +98,13 @@ CheckItem device_item(const KvmFacts& facts) {
 CheckItem extensions_item(const KvmFacts& facts) {
     std::string needed;
     std::string useful;
-    for (std::size_t i = 0; i < kExtensions.size(); ++i) {
+    const std::vector<KvmExtension> extensions = kvm_extensions();
+    for (std::size_t i = 0; i < extensions.size(); ++i) {
         if (i < facts.extensions.size() && facts.extensions[i] > 0) {
             continue;
         }
-        std::string& list = kExtensions[i].needed ? needed : useful;
-        list += (list.empty() ? "" : ", ") + std::string(kExtensions[i].name);
+        std::string& list = extensions[i].needed ? needed : useful;
+        list += (list.empty() ? "" : ", ") + std::string(extensions[i].name);
     }
     CheckItem item{.name = "KVM capabilities", .found = "all that are needed or useful"};
     if (!needed.empty()) {
@@ -164,8 +148,15 @@ CheckItem speed_item(const KvmSpeed& speed) {
 
 }  // namespace
 
-std::span<const KvmExtension> kvm_extensions() noexcept {
-    return kExtensions;
+std::vector<KvmExtension> kvm_extensions() {
+    std::vector<KvmExtension> extensions;
+    for (const KvmCapability& capability : required_capabilities()) {
+        extensions.push_back({capability.number, capability.name, true});
+    }
+    for (const KvmCapability& capability : kUseful) {
+        extensions.push_back({capability.number, capability.name, false});
+    }
+    return extensions;
 }
 
 KvmFacts gather_kvm_facts(const std::string& path, bool measure_speed) {
@@ -180,7 +171,7 @@ KvmFacts gather_kvm_facts(const std::string& path, bool measure_speed) {
     if (facts.api_version != KVM_API_VERSION) {
         return facts;
     }
-    for (const KvmExtension& extension : kExtensions) {
+    for (const KvmExtension& extension : kvm_extensions()) {
         facts.extensions.push_back(::ioctl(kvm.get(), KVM_CHECK_EXTENSION, extension.number));
     }
     facts.max_vcpus = ::ioctl(kvm.get(), KVM_CHECK_EXTENSION, KVM_CAP_MAX_VCPUS);

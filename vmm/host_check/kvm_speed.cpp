@@ -1,33 +1,24 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "vmm/host_check/kvm_speed.hpp"
 
-#include <fcntl.h>
 #include <fmt/format.h>
-#include <linux/kvm.h>
-#include <sys/ioctl.h>
 #include <sys/mman.h>
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
 #include <chrono>
 #include <cstddef>
 #include <cstring>
 #include <limits>
 
 #include "io/error.hpp"
-#include "io/fd.hpp"
 #include "io/mapping.hpp"
+#include "vmm/kvm/kvm.hpp"
 
 namespace cxlvm::host_check {
 
 namespace {
-
-// Debian 12's header miscounts some structures in C++; these are the numbers of the kernel's ABI.
-static_assert(KVM_GET_API_VERSION == 0xae00 && KVM_CREATE_VM == 0xae01);
-static_assert(KVM_GET_VCPU_MMAP_SIZE == 0xae04 && KVM_CREATE_VCPU == 0xae41);
-static_assert(KVM_SET_USER_MEMORY_REGION == 0x4020ae46 && KVM_RUN == 0xae80);
-static_assert(KVM_SET_REGS == 0x4090ae82 && sizeof(kvm_regs) == 0x90);
-static_assert(KVM_GET_SREGS == 0x8138ae83 && KVM_SET_SREGS == 0x4138ae84);
 
 // Guest-physical layout: three page tables that map the first 2 MiB onto itself, then code.
 constexpr std::uint64_t kPml4 = 0x1000;
@@ -79,42 +70,25 @@ constexpr std::array<std::uint8_t, 24> kProgram{
 
 constexpr double kHardwareLimit = 50;  // ns an instruction
 
-template <typename Argument>
-int request(const io::Fd& fd, unsigned long number, Argument argument, const char* name) {
-    const int result = io::retry_eintr([&] { return ::ioctl(fd.get(), number, argument); });
-    if (result < 0) {
-        io::throw_errno(name);
-    }
-    return result;
-}
-
 class SpeedGuest {
   public:
     explicit SpeedGuest(const std::string& path)
-        : kvm_(io::open_file(path, O_RDWR)),
+        : kvm_(path),
           memory_({.size = kGuestSize,
                    .protection = PROT_READ | PROT_WRITE,
                    .flags = MAP_PRIVATE | MAP_ANONYMOUS},
-                  "memory of the speed test's guest") {
-        if (const int version = request(kvm_, KVM_GET_API_VERSION, 0, "KVM_GET_API_VERSION");
-            version != KVM_API_VERSION) {
-            io::throw_error(EPROTO, fmt::format("KVM API version {}", version));
+                  "memory of the speed test's guest"),
+          vm_(kvm_),
+          vcpu_(kvm_, vm_, 0) {
+        const int error = vm_.set_memory(
+            {.slot = 0,
+             .flags = 0,
+             .guest_phys_addr = 0,
+             .memory_size = kGuestSize,
+             .userspace_addr = reinterpret_cast<std::uintptr_t>(memory_.bytes().data())});
+        if (error != 0) {
+            io::throw_error(error, "KVM_SET_USER_MEMORY_REGION");
         }
-        vm_.reset(request(kvm_, KVM_CREATE_VM, 0, "KVM_CREATE_VM"));
-        vcpu_.reset(request(vm_, KVM_CREATE_VCPU, 0, "KVM_CREATE_VCPU"));
-        const int run_size = request(kvm_, KVM_GET_VCPU_MMAP_SIZE, 0, "KVM_GET_VCPU_MMAP_SIZE");
-        run_ = io::Mapping({.size = static_cast<std::size_t>(run_size),
-                            .protection = PROT_READ | PROT_WRITE,
-                            .flags = MAP_SHARED,
-                            .fd = vcpu_.get()},
-                           "kvm_run");
-        const kvm_userspace_memory_region slot{
-            .slot = 0,
-            .flags = 0,
-            .guest_phys_addr = 0,
-            .memory_size = kGuestSize,
-            .userspace_addr = reinterpret_cast<std::uintptr_t>(memory_.bytes().data())};
-        request(vm_, KVM_SET_USER_MEMORY_REGION, &slot, "KVM_SET_USER_MEMORY_REGION");
         load();
         enter_long_mode();
         start_at_program();
@@ -155,8 +129,7 @@ class SpeedGuest {
     }
 
     void enter_long_mode() const {
-        kvm_sregs sregs{};
-        request(vcpu_, KVM_GET_SREGS, &sregs, "KVM_GET_SREGS");
+        kvm_sregs sregs = vcpu_.sregs();
         kvm_segment segment{};
         segment.limit = 0xffff'ffff;
         segment.present = 1;
@@ -175,30 +148,33 @@ class SpeedGuest {
         sregs.cr3 = kPml4;
         sregs.cr4 = 0x20;    // PAE
         sregs.efer = 0x500;  // LMA, LME
-        request(vcpu_, KVM_SET_SREGS, &sregs, "KVM_SET_SREGS");
+        vcpu_.set_sregs(sregs);
     }
 
     void start_at_program() const {
         kvm_regs regs{};
         regs.rip = kCode;
         regs.rflags = 0x2;  // the bit that is always set
-        request(vcpu_, KVM_SET_REGS, &regs, "KVM_SET_REGS");
+        vcpu_.set_regs(regs);
     }
 
     void run_to_port_write() const {
-        request(vcpu_, KVM_RUN, 0, "KVM_RUN");
-        std::uint32_t reason = 0;
-        std::memcpy(&reason, &run_.bytes()[offsetof(kvm_run, exit_reason)], sizeof(reason));
-        if (reason != KVM_EXIT_IO) {
+        int error = EINTR;
+        while (error == EINTR) {
+            error = vcpu_.run();
+        }
+        if (error != 0) {
+            io::throw_error(error, "KVM_RUN");
+        }
+        if (const std::uint32_t reason = vcpu_.run_page().exit_reason; reason != KVM_EXIT_IO) {
             io::throw_error(EPROTO, fmt::format("the guest's loop ended with exit {}", reason));
         }
     }
 
-    io::Fd kvm_;
+    Kvm kvm_;
     io::Mapping memory_;
-    io::Fd vm_;
-    io::Fd vcpu_;
-    io::Mapping run_;
+    KvmVm vm_;
+    KvmVcpu vcpu_;
 };
 
 }  // namespace

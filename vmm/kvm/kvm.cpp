@@ -89,23 +89,23 @@ io::Fd open_device(const std::string& device) {
 /// Flags of KVM_CAP_X2APIC_API.
 constexpr int kWideApicIds = KVM_X2APIC_API_USE_32BIT_IDS | KVM_X2APIC_API_DISABLE_BROADCAST_QUIRK;
 
-struct Required {
-    unsigned number;
-    const char* name;
-};
-/// What every VM here stands on; all of it is in any KVM since Linux 4.13.
+/// Since Linux 4.13 any KVM has all of it.
 constexpr std::array kRequired = {
-    Required{KVM_CAP_USER_MEMORY, "user memory slots"},
-    Required{KVM_CAP_IRQCHIP, "an in-kernel interrupt controller"},
-    Required{KVM_CAP_IRQ_ROUTING, "interrupt routing"},
-    Required{KVM_CAP_SET_TSS_ADDR, "KVM_SET_TSS_ADDR"},
-    Required{KVM_CAP_SET_IDENTITY_MAP_ADDR, "KVM_SET_IDENTITY_MAP_ADDR"},
-    Required{KVM_CAP_EXT_CPUID, "KVM_GET_SUPPORTED_CPUID"},
-    Required{KVM_CAP_MP_STATE, "KVM_SET_MP_STATE"},
-    Required{KVM_CAP_IMMEDIATE_EXIT, "immediate exit"},
+    KvmCapability{KVM_CAP_IRQCHIP, "IRQCHIP"},
+    KvmCapability{KVM_CAP_USER_MEMORY, "USER_MEMORY"},
+    KvmCapability{KVM_CAP_SET_TSS_ADDR, "SET_TSS_ADDR"},
+    KvmCapability{KVM_CAP_EXT_CPUID, "EXT_CPUID"},
+    KvmCapability{KVM_CAP_MP_STATE, "MP_STATE"},
+    KvmCapability{KVM_CAP_IRQ_ROUTING, "IRQ_ROUTING"},
+    KvmCapability{KVM_CAP_SET_IDENTITY_MAP_ADDR, "SET_IDENTITY_MAP_ADDR"},
+    KvmCapability{KVM_CAP_IMMEDIATE_EXIT, "IMMEDIATE_EXIT"},
 };
 
 }  // namespace
+
+std::span<const KvmCapability> required_capabilities() noexcept {
+    return kRequired;
+}
 
 Kvm::Kvm(const std::string& device) : fd_(open_device(device)) {
     const int version = call(fd_, KVM_GET_API_VERSION, 0);
@@ -116,10 +116,11 @@ Kvm::Kvm(const std::string& device) : fd_(open_device(device)) {
         io::throw_error(0, fmt::format("{}: KVM interface version {} instead of {}", device,
                                        version, KVM_API_VERSION));
     }
-    for (const Required& required : kRequired) {
+    for (const KvmCapability& required : kRequired) {
         if (capability(required.number) <= 0) {
-            io::throw_error(0, fmt::format("{}: this KVM lacks {}; Linux 4.13 or newer is needed",
-                                           device, required.name));
+            io::throw_error(
+                0, fmt::format("{}: this KVM lacks KVM_CAP_{}; Linux 4.13 or newer is needed",
+                               device, required.name));
         }
     }
     run_size_ = static_cast<std::size_t>(

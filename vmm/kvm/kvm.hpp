@@ -16,11 +16,20 @@ namespace cxlvm {
 // (Fault::Host) naming the request; calls that are made while a guest runs return an errno value, 0
 // for success.
 
+/// What KVM_CHECK_EXTENSION is asked for.
+struct KvmCapability {
+    unsigned number;   ///< KVM_CAP_*
+    const char* name;  ///< the same without "KVM_CAP_"
+};
+/// What every VM here stands on. The one list: Kvm refuses a device that lacks any of it, and
+/// `cxlvm check` reports the same.
+[[nodiscard]] std::span<const KvmCapability> required_capabilities() noexcept;
+
 /// The KVM device: what this host offers.
 class Kvm {
   public:
     /// `device` is a path, or "fd=N" for a descriptor that somebody else opened and keeps. Checks
-    /// the interface version and the capabilities that every VM here needs.
+    /// the interface version and required_capabilities().
     explicit Kvm(const std::string& device);
 
     [[nodiscard]] int fd() const noexcept { return fd_.get(); }

@@ -3,10 +3,13 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <vector>
 
 #include "tests/memory/fake_tree.hpp"
 #include "tests/vmm/host_check/item_matchers.hpp"
+#include "vmm/kvm/kvm.hpp"
 
 namespace cxlvm::host_check {
 namespace {
@@ -77,6 +80,22 @@ TEST(KvmItems, EveryNeededCapabilityIsMissingByNameAndUsefulOnesAreNot) {
         EXPECT_EQ(item.status, kvm_extensions()[i].needed ? Status::Missing : Status::Info);
         EXPECT_TRUE(contains(item.found, kvm_extensions()[i].name));
     }
+}
+
+TEST(KvmItems, WhatOpeningTheDeviceInsistsOnIsWhatIsNeeded) {
+    std::vector<unsigned> needed;
+    for (const KvmExtension& extension : kvm_extensions()) {
+        if (extension.needed) {
+            needed.push_back(extension.number);
+        }
+    }
+    std::vector<unsigned> required;
+    for (const KvmCapability& capability : required_capabilities()) {
+        required.push_back(capability.number);
+    }
+    EXPECT_EQ(needed, required);
+    EXPECT_NE(std::ranges::find(needed, unsigned{KVM_CAP_SET_IDENTITY_MAP_ADDR}), needed.end());
+    EXPECT_EQ(std::ranges::find(needed, unsigned{KVM_CAP_IRQFD}), needed.end());
 }
 
 TEST(KvmItems, AnInterpretingKvmIsAWarningWithItsFigures) {
