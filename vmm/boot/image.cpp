@@ -1,14 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "vmm/boot/image.hpp"
 
-#include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <charconv>
+#include <optional>
 #include <string_view>
 #include <utility>
 
@@ -41,19 +40,6 @@ struct stat status_of(const io::Fd& file, const std::string& what) {
     return status;
 }
 
-io::Fd duplicate_descriptor(const std::string& path, std::string_view number) {
-    int fd = -1;
-    const auto [end, error] = std::from_chars(number.begin(), number.end(), fd);
-    if (error != std::errc() || end != number.end() || fd < 0) {
-        io::throw_input(path + ": fd= takes the number of an open descriptor");
-    }
-    const int copy = ::fcntl(fd, F_DUPFD_CLOEXEC, 0);
-    if (copy < 0) {
-        io::throw_errno(path, errno == EBADF ? io::Fault::Input : io::Fault::Host);
-    }
-    return io::Fd(copy);
-}
-
 }  // namespace
 
 FileIdentity identify(const io::Fd& file, const std::string& what) {
@@ -66,15 +52,12 @@ FileIdentity identify(const io::Fd& file, const std::string& what) {
 }
 
 Image Image::open(const std::string& path, std::string_view option) {
-    constexpr std::string_view kPrefix = "fd=";
     const std::string what = option.empty() ? path : fmt::format("{}: {}", option, path);
-    io::Fd file;
-    if (path.starts_with(kPrefix)) {
-        file = duplicate_descriptor(what, std::string_view(path).substr(kPrefix.size()));
-        io::require_regular_file(file, what);
-    } else {
-        file = io::open_regular_file(path, option);
+    std::optional<io::Fd> named = io::open_descriptor(path, what);
+    if (named) {
+        io::require_regular_file(*named, what);
     }
+    io::Fd file = named ? std::move(*named) : io::open_regular_file(path, option);
     const struct stat status = status_of(file, what);
     if (status.st_size == 0) {
         io::throw_input(what + ": the file is empty");
