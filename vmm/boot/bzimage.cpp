@@ -9,6 +9,7 @@
 
 #include "io/bits.hpp"
 #include "io/error.hpp"
+#include "memory/host_memory.hpp"
 #include "vmm/layout.hpp"
 
 namespace cxlvm::boot {
@@ -39,8 +40,8 @@ void find_payload(const Image& file, BzImage& image) {
         return;
     }
     if (offset > image.code.size || size > image.code.size - offset) {
-        damaged(file, fmt::format("its payload of {} at {:#x} lies outside of it", size_text(size),
-                                  offset));
+        damaged(file, fmt::format("its payload of {} at {:#x} lies outside of it",
+                                  host::format_size(size), offset));
     }
     image.payload = {.offset = image.code.offset + offset, .size = size};
     std::array<std::byte, kPayloadMagicSize> magic{};
@@ -56,8 +57,8 @@ void find_payload(const Image& file, BzImage& image) {
     if (unpacked_size == 0 || unpacked_size > image.header.init_size ||
         size > image.header.init_size) {
         damaged(file, fmt::format("its payload of {} unpacks to {}, and the header asks for {}",
-                                  size_text(size), size_text(unpacked_size),
-                                  size_text(image.header.init_size)));
+                                  host::format_size(size), host::format_size(unpacked_size),
+                                  host::format_size(image.header.init_size)));
     }
     image.unpacked_size = unpacked_size;
 }
@@ -92,15 +93,17 @@ BzImage parse_bzimage(const Image& file) {
     // The last unit of 16 bytes may be cut short.
     if (image.code.size <= kEntry64Offset ||
         image.code.offset + image.code.size > file.size() + 15) {
-        io::throw_input(fmt::format(
-            "{}: truncated bzImage: it should have {}, the file has {}; "
-            "copy it again",
-            file.name(), size_text(image.code.offset + image.code.size), size_text(file.size())));
+        io::throw_input(
+            fmt::format("{}: truncated bzImage: it should have {}, the file has {}; "
+                        "copy it again",
+                        file.name(), host::format_size(image.code.offset + image.code.size),
+                        host::format_size(file.size())));
     }
     image.code.size = std::min(image.code.size, file.size() - image.code.offset);
     if (header.init_size < image.code.size) {
         damaged(file, fmt::format("it has {} of code and asks for {} of memory",
-                                  size_text(image.code.size), size_text(header.init_size)));
+                                  host::format_size(image.code.size),
+                                  host::format_size(header.init_size)));
     }
     find_payload(file, image);
     return image;

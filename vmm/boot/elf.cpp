@@ -11,6 +11,7 @@
 
 #include "io/bits.hpp"
 #include "io/error.hpp"
+#include "memory/host_memory.hpp"
 #include "vmm/boot/elf_sections.hpp"
 #include "vmm/boot/spec.hpp"
 #include "vmm/layout.hpp"
@@ -320,14 +321,14 @@ void check_placement(const KernelImage& kernel, const GuestMemory& memory,
             io::throw_input(
                 fmt::format("{}: a segment of {} at {} ends above 4 GiB, where no kernel "
                             "can be entered; link the kernel lower",
-                            name, size_text(segment.memory_size), segment.address));
+                            name, host::format_size(segment.memory_size), segment.address));
         }
         if (!memory.span(segment.address, segment.memory_size)) {
             io::throw_input(
                 fmt::format("{}: the kernel needs {} at {}, and the guest has {} of "
                             "memory up to {}; give it more with --memory",
-                            name, size_text(segment.memory_size), segment.address,
-                            size_text(memory.size()), memory.last()));
+                            name, host::format_size(segment.memory_size), segment.address,
+                            host::format_size(memory.size()), memory.last()));
         }
     }
 }

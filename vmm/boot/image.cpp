@@ -141,17 +141,4 @@ io::Mapping make_buffer(std::uint64_t size, const std::string& what) {
         what);
 }
 
-std::string size_text(std::uint64_t bytes) {
-    if (bytes < 1024) {
-        return fmt::format("{} bytes", bytes);
-    }
-    if (bytes < 1U << 20) {
-        return fmt::format("{} KiB", bytes / 1024 + (bytes % 1024 != 0 ? 1 : 0));
-    }
-    constexpr std::uint64_t kMask = (1U << 20) - 1;
-    const std::uint64_t tenths = (bytes >> 20) * 10 + ((bytes & kMask) * 10 + kMask) / (kMask + 1);
-    return tenths % 10 == 0 ? fmt::format("{} MiB", tenths / 10)
-                            : fmt::format("{}.{} MiB", tenths / 10, tenths % 10);
-}
-
 }  // namespace cxlvm::boot

@@ -83,7 +83,4 @@ class Image {
 /// Anonymous memory of `size` bytes for an image that is being made. Throws Error (Host).
 [[nodiscard]] io::Mapping make_buffer(std::uint64_t size, const std::string& what);
 
-/// "12.3 MiB", for messages; rounded up.
-[[nodiscard]] std::string size_text(std::uint64_t bytes);
-
 }  // namespace cxlvm::boot

@@ -7,6 +7,7 @@
 
 #include "io/bits.hpp"
 #include "io/error.hpp"
+#include "memory/host_memory.hpp"
 #include "vmm/layout.hpp"
 
 namespace cxlvm::boot {
@@ -91,8 +92,9 @@ std::optional<GpaRange> Initrds::load(GuestMemory& memory, const InitrdLimits& l
         io::throw_input(fmt::format(
             "{}{}: {} of initrd do not fit into {} of memory beside the kernel at {} (the kernel "
             "takes initrds up to {}{}); give the guest more with --memory, or a smaller initrd",
-            files_.front().name(), others, size_text(size_), size_text(memory.size()),
-            limits.kernel, limits.last, limits.above_4g ? ", or above 4 GiB" : ""));
+            files_.front().name(), others, host::format_size(size_),
+            host::format_size(memory.size()), limits.kernel, limits.last,
+            limits.above_4g ? ", or above 4 GiB" : ""));
     }
     // The padding is zero as fresh RAM is.
     std::uint64_t position = 0;

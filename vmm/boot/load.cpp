@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "io/error.hpp"
+#include "memory/host_memory.hpp"
 #include "vmm/boot/boot_params.hpp"
 #include "vmm/boot/bzimage.hpp"
 #include "vmm/boot/cpu_tables.hpp"
@@ -153,8 +154,8 @@ LoadedGuest load_packed(const Job& job, const Image& file, const BzImage& image)
         io::throw_input(fmt::format(
             "{}: the kernel needs {} of memory at {:#x} to unpack itself, and the guest has {}; "
             "give it more with --memory",
-            file.name(), size_text(image.header.init_size), +image.header.pref_address,
-            size_text(job.memory.size())));
+            file.name(), host::format_size(image.header.init_size), +image.header.pref_address,
+            host::format_size(job.memory.size())));
     }
     file.load(job.memory, place->base(), image.code.offset, image.code.size);
     const bool is_64bit = image.is_64bit();
@@ -178,7 +179,7 @@ std::optional<std::string> reason_against_direct_entry(const BzImage& image,
     // Unpacked it must lie where it is linked: the relocations are the decompressor's work.
     if (!memory.span(Gpa(image.header.pref_address), image.unpacked_size)) {
         return fmt::format("{} at {:#x}, where it is linked, are not in the guest's memory",
-                           size_text(image.unpacked_size), +image.header.pref_address);
+                           host::format_size(image.unpacked_size), +image.header.pref_address);
     }
     return std::nullopt;
 }

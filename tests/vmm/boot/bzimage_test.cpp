@@ -102,7 +102,7 @@ TEST(ParseBzImage, RefusesABombBeforeAnythingIsAllocated) {
     Bytes payload = lz4_payload();
     const std::uint32_t size = 0xffff'ffff;
     std::memcpy(payload.data() + payload.size() - sizeof(size), &size, sizeof(size));
-    EXPECT_THAT(failure(make_bzimage(payload)), HasSubstr("unpacks to 4096 MiB"));
+    EXPECT_THAT(failure(make_bzimage(payload)), HasSubstr("unpacks to 4.0 GiB"));
 }
 
 TEST(IsBzImage, IsFalseForWhateverLacksTheMagic) {

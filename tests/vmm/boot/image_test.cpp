@@ -161,15 +161,5 @@ TEST_F(ImageFile, IsNotChangedByAGuestThatWritesWhatItMaps) {
     EXPECT_TRUE(again == content);
 }
 
-TEST(SizeText, RoundsUp) {
-    EXPECT_EQ(size_text(0), "0 bytes");
-    EXPECT_EQ(size_text(1023), "1023 bytes");
-    EXPECT_EQ(size_text(1025), "2 KiB");
-    EXPECT_EQ(size_text(256U << 20), "256 MiB");
-    EXPECT_EQ(size_text((1U << 20) + 1), "1.1 MiB");
-    EXPECT_EQ(size_text((1U << 20) - 1), "1024 KiB");
-    EXPECT_EQ(size_text(~0ULL), "17592186044416 MiB");
-}
-
 }  // namespace
 }  // namespace cxlvm::boot
