@@ -5,6 +5,7 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <span>
 #include <string_view>
 
 #include "io/error.hpp"
@@ -17,10 +18,27 @@ namespace cxlvm::cli {
 
 namespace {
 
-/// The texts of the help are ours (help.cpp), so the parser gets the names alone.
+using Words = std::span<const char* const>;
+
+/// Whether a word is the option's name, with or without a value behind it.
+bool is_given(Words words, std::string_view name) {
+    return std::any_of(words.begin(), words.end(), [&](std::string_view word) {
+        if (!word.starts_with("--") || !word.substr(2).starts_with(name)) {
+            return false;
+        }
+        const std::string_view rest = word.substr(2 + name.size());
+        return rest.empty() || rest.front() == '=';
+    });
+}
+
+/// The texts of the help are ours (help.cpp), so the parser gets the names alone; and only those
+/// that a word has, for to make one takes it longer than to parse a whole command line.
 template <typename T>
-void add_options(CLI::App& command, std::span<const config::Option<T>> options) {
+void add_options(CLI::App& command, std::span<const config::Option<T>> options, Words words) {
     for (const config::Option<T>& option : options) {
+        if (!is_given(words, option.name)) {
+            continue;
+        }
         const std::string name = fmt::format("--{}", option.name);
         if (option.is_flag()) {
             command.add_flag(name);
@@ -35,31 +53,48 @@ void add_options(CLI::App& command, std::span<const config::Option<T>> options) 
     }
 }
 
-std::vector<std::string> option_names(const CLI::App& command) {
-    std::vector<std::string> result;
-    for (const CLI::Option* option : command.get_options()) {
-        result.push_back(option->get_lnames().front());
+constexpr std::string_view kCheck = "check";
+constexpr std::string_view kRun = "run";
+constexpr std::string_view kCommands[] = {kCheck, kRun};
+
+/// The command's parser if a word is its name, else nothing: what no word names is not parsed.
+CLI::App* add_command(CLI::App& app, std::string_view name, Words words) {
+    if (std::find(words.begin(), words.end(), name) == words.end()) {
+        return nullptr;
+    }
+    CLI::App* const command = app.add_subcommand(std::string(name));
+    command->allow_extras();
+    return command;
+}
+
+std::vector<std::string_view> option_names(std::string_view command) {
+    std::vector<std::string_view> result{"help"};
+    const auto add = [&](const std::vector<std::string_view>& names) {
+        result.insert(result.end(), names.begin(), names.end());
+    };
+    if (command == kRun) {
+        add(config::names(run_options()));
+        add(config::names(config::vm_options()));
+    } else {
+        add(config::names(check_options()));
     }
     return result;
 }
 
-[[noreturn]] void reject_extra(const CLI::App& command, const std::string& extra) {
-    const std::string help =
-        fmt::format("'cxlvm {} --help' lists what there is", command.get_name());
+[[noreturn]] void reject_extra(std::string_view command, const std::string& extra) {
+    const std::string help = fmt::format("'cxlvm {} --help' lists what there is", command);
     if (!extra.starts_with("-")) {
         io::throw_input(fmt::format("unexpected argument '{}'; {}", extra, help));
     }
-    const std::vector<std::string> known = option_names(command);
-    const std::vector<std::string_view> views(known.begin(), known.end());
+    const std::vector<std::string_view> known = option_names(command);
     const std::string name = extra.substr(0, extra.find('='));
     const std::size_t word = std::min(name.find_first_not_of('-'), name.size());
-    const auto meant = config::nearest(std::string_view(name).substr(word), views);
+    const auto meant = config::nearest(std::string_view(name).substr(word), known);
     io::throw_input(meant ? fmt::format("unknown option {}; did you mean --{}?", name, *meant)
                           : fmt::format("unknown option {}; {}", name, help));
 }
 
-[[noreturn]] void reject_command(const std::string& name,
-                                 std::span<const std::string_view> commands) {
+[[noreturn]] void reject_command(const std::string& name) {
     if (name.starts_with("-")) {
         io::throw_input(
             fmt::format("unknown option {}; options follow a command, as in "
@@ -69,31 +104,40 @@ std::vector<std::string> option_names(const CLI::App& command) {
     if (name == "help" || name == "version") {
         io::throw_input(fmt::format("unknown command '{}'; did you mean --{}?", name, name));
     }
-    const auto meant = config::nearest(name, commands);
-    io::throw_input(
-        meant ? fmt::format("unknown command '{}'; did you mean '{}'?", name, *meant)
-              : fmt::format("unknown command '{}'; known are {}", name, fmt::join(commands, ", ")));
+    const auto meant = config::nearest(name, kCommands);
+    io::throw_input(meant ? fmt::format("unknown command '{}'; did you mean '{}'?", name, *meant)
+                          : fmt::format("unknown command '{}'; known are {}", name,
+                                        fmt::join(kCommands, ", ")));
 }
 
 }  // namespace
 
 Arguments parse_arguments(int argc, const char* const* argv) {
+    const Words words = argc > 1 ? Words(argv, static_cast<std::size_t>(argc)).subspan(1) : Words();
     CLI::App app("", "cxlvm");
-    app.set_version_flag("--version", std::string());
+    if (is_given(words, "version")) {
+        app.set_version_flag("--version", std::string());
+    }
     app.allow_extras();
     app.require_subcommand(0, 1);
-    CLI::App* const run = app.add_subcommand("run");
-    add_options(*run, run_options());
-    add_options(*run, config::vm_options());
-    CLI::App* const check = app.add_subcommand("check");
-    add_options(*check, check_options());
-    for (CLI::App* const command : {run, check}) {
-        command->allow_extras();
+    CLI::App* const run = add_command(app, kRun, words);
+    if (run != nullptr) {
+        add_options(*run, run_options(), words);
+        add_options(*run, config::vm_options(), words);
+    }
+    CLI::App* const check = add_command(app, kCheck, words);
+    if (check != nullptr) {
+        add_options(*check, check_options(), words);
     }
 
     Arguments arguments;
     const auto parsed_command = [&]() -> const CLI::App* {
-        return run->parsed() ? run : check->parsed() ? check : nullptr;
+        for (const CLI::App* const command : {run, check}) {
+            if (command != nullptr && command->parsed()) {
+                return command;
+            }
+        }
+        return nullptr;
     };
     try {
         app.parse(argc, argv);
@@ -115,13 +159,12 @@ Arguments parse_arguments(int argc, const char* const* argv) {
     const CLI::App* const command = parsed_command();
     if (command == nullptr) {
         if (const std::vector<std::string> extras = app.remaining(); !extras.empty()) {
-            constexpr std::string_view kCommands[] = {"check", "run"};
-            reject_command(extras.front(), kCommands);
+            reject_command(extras.front());
         }
         io::throw_input("no command; try 'cxlvm run --kernel FILE' or 'cxlvm --help'");
     }
     if (const std::vector<std::string> extras = app.remaining(true); !extras.empty()) {
-        reject_extra(*command, extras.front());
+        reject_extra(command->get_name(), extras.front());
     }
     arguments.command = command == run ? Command::Run : Command::Check;
     for (const CLI::Option* option : command->get_options()) {
