@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "vmm/boot/cache_entry.hpp"
 
+#include <cstddef>
+#include <cstring>
+#include <span>
+
 #include "io/bits.hpp"
 #include "io/error.hpp"
 
@@ -8,9 +12,27 @@ namespace cxlvm::boot {
 
 namespace {
 
+/// Bytes of the header that say something: what precedes the segments, and those that are in use.
+std::size_t used_size(const CacheEntryHeader& header) noexcept {
+    return offsetof(CacheEntryHeader, segments) +
+           std::size_t{header.segment_count} * sizeof(CacheEntryHeader::Segment);
+}
+
+/// Of the part in use alone: a small part, and this is done at every start.
+/// `segment_count` is at most kMaxSegments.
 Digest checksum_of(const CacheEntryHeader& header) noexcept {
-    return Blake2b::of(
-        std::as_bytes(std::span(&header, 1)).first(offsetof(CacheEntryHeader, checksum)));
+    return Blake2b::of(std::as_bytes(std::span(&header, 1)).first(used_size(header)));
+}
+
+/// Whether the checksum is right, and the bytes between it and what it covers are zero.
+bool is_whole(const CacheEntryHeader& header) noexcept {
+    const std::size_t used = used_size(header);
+    const auto unused = std::as_bytes(std::span(&header, 1))
+                            .subspan(used, offsetof(CacheEntryHeader, checksum) - used);
+    // All are zero if the first is and each is the same as the next; there are `reserved` at least.
+    return unused.front() == std::byte{0} &&
+           std::memcmp(unused.data(), unused.data() + 1, unused.size() - 1) == 0 &&
+           header.checksum == checksum_of(header);
 }
 
 /// Ascending, disjoint, within the file, at the same offset within a page as in memory.
@@ -69,8 +91,7 @@ CacheEntryHeader make_header(const CacheLayout& layout, const Digest& payload) {
 std::optional<KernelImage> read_header(const CacheEntryHeader& header, const Digest& payload,
                                        std::uint64_t size) {
     if (header.magic != CacheEntryHeader::kMagic || header.size != size ||
-        header.payload != payload || header.segment_count > kMaxSegments ||
-        header.checksum != checksum_of(header)) {
+        header.payload != payload || header.segment_count > kMaxSegments || !is_whole(header)) {
         return std::nullopt;
     }
     KernelImage kernel;

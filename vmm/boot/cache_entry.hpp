@@ -16,7 +16,7 @@ namespace cxlvm::boot {
 /// First page of a cache entry. Behind it come the bytes of the segments, each at the same offset
 /// within a page as its address has, so that whole pages can be mapped where they belong.
 struct CacheEntryHeader {
-    static constexpr std::uint64_t kMagic = 0x326c'6e72'6b6c'7863;  ///< "cxlkrnl2": a version, too
+    static constexpr std::uint64_t kMagic = 0x336c'6e72'6b6c'7863;  ///< "cxlkrnl3": a version, too
     static constexpr std::uint32_t kHasEntry64 = 1U << 0;
     static constexpr std::uint32_t kHasPvhEntry = 1U << 1;
     static constexpr std::uint32_t kIsLinux = 1U << 2;
@@ -36,9 +36,9 @@ struct CacheEntryHeader {
     std::uint32_t segment_count;
     std::uint64_t entry64;
     std::uint64_t pvh_entry;
-    std::array<Segment, kMaxSegments> segments;
-    std::array<std::byte, 1432> reserved;
-    Digest checksum;  ///< of all that precedes it
+    std::array<Segment, kMaxSegments> segments;  ///< zero beyond `segment_count`
+    std::array<std::byte, 1432> reserved;        ///< zero
+    Digest checksum;                             ///< of all up to the last segment in use
 };
 inline constexpr std::uint64_t kCachePageSize = 4096;
 static_assert(sizeof(CacheEntryHeader) == kCachePageSize);
