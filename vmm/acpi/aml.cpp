@@ -67,9 +67,19 @@ Term extended(std::uint8_t code) {
     return term;
 }
 
-/// `code`, a PkgLength, then `content`.
-Term sized(const Term& code, const Term& content) {
-    return {code, package_length(content.size()), content};
+/// One after the other. The list that the constructor of Term takes would be one of copies.
+template <typename... Parts>
+Term join(const Parts&... terms) {
+    Term result;
+    result.reserve((terms.size() + ...));
+    (result.append(terms), ...);
+    return result;
+}
+
+/// `code`, a PkgLength, then the content.
+template <typename... Parts>
+Term sized(const Term& code, const Parts&... content) {
+    return join(code, package_length((content.size() + ...)), content...);
 }
 
 Term little_endian(std::uint64_t value, unsigned bytes) {
@@ -119,6 +129,11 @@ std::uint8_t hex_digit(char c) {
 }  // namespace
 
 Term::Term(std::initializer_list<Term> terms) {
+    std::size_t size = 0;
+    for (const Term& term : terms) {
+        size += term.size();
+    }
+    bytes_.reserve(size);
     for (const Term& term : terms) {
         append(term);
     }
@@ -130,6 +145,10 @@ Term& Term::append(const Term& term) {
 }
 
 Term& Term::append_byte(std::uint8_t byte) {
+    constexpr std::size_t kUsual = 24;  // most terms are no longer; the smallest block of malloc()
+    if (bytes_.capacity() == 0) {
+        bytes_.reserve(kUsual);
+    }
     bytes_.push_back(byte);
     return *this;
 }
@@ -182,15 +201,15 @@ Term integer(std::uint64_t value) {
         return op(value == 0 ? kZeroOp : kOneOp);
     }
     if (value <= std::numeric_limits<std::uint8_t>::max()) {
-        return {op(kBytePrefix), little_endian(value, 1)};
+        return join(op(kBytePrefix), little_endian(value, 1));
     }
     if (value <= std::numeric_limits<std::uint16_t>::max()) {
-        return {op(kWordPrefix), little_endian(value, 2)};
+        return join(op(kWordPrefix), little_endian(value, 2));
     }
     if (value <= std::numeric_limits<std::uint32_t>::max()) {
-        return {op(kDWordPrefix), little_endian(value, 4)};
+        return join(op(kDWordPrefix), little_endian(value, 4));
     }
-    return {op(kQWordPrefix), little_endian(value, 8)};
+    return join(op(kQWordPrefix), little_endian(value, 8));
 }
 
 Term string(std::string_view text) {
@@ -203,14 +222,13 @@ Term string(std::string_view text) {
 }
 
 Term buffer(std::span<const std::uint8_t> bytes) {
-    return sized(op(kBufferOp), {integer(bytes.size()), Term({bytes.begin(), bytes.end()})});
+    return sized(op(kBufferOp), integer(bytes.size()), Term({bytes.begin(), bytes.end()}));
 }
 
 Term package(Terms elements) {
     io::check(elements.size() <= std::numeric_limits<std::uint8_t>::max(),
               "AML package has more than 255 elements");
-    Term content = op(static_cast<std::uint8_t>(elements.size()));
-    return sized(op(kPackageOp), content.append(Term(elements)));
+    return sized(op(kPackageOp), op(static_cast<std::uint8_t>(elements.size())), Term(elements));
 }
 
 Term eisa_id(std::string_view id) {
@@ -245,25 +263,26 @@ Term uuid(std::string_view text) {
 }
 
 Term name(std::string_view path, const Term& value) {
-    return {op(kNameOp), name_string(path), value};
+    return join(op(kNameOp), name_string(path), value);
 }
 
 Term scope(std::string_view path, Terms terms) {
-    return sized(op(kScopeOp), {name_string(path), Term(terms)});
+    return sized(op(kScopeOp), name_string(path), Term(terms));
 }
 
 Term device(std::string_view path, Terms terms) {
-    return sized(extended(kDeviceOp), {name_string(path), Term(terms)});
+    return sized(extended(kDeviceOp), name_string(path), Term(terms));
 }
 
 Term method(std::string_view path, unsigned arguments, Terms terms) {
     io::check(arguments <= kArguments, "an AML method has at most seven arguments");
     const Term flags = op(static_cast<std::uint8_t>(arguments | kSerialized));
-    return sized(op(kMethodOp), {name_string(path), flags, Term(terms)});
+    return sized(op(kMethodOp), name_string(path), flags, Term(terms));
 }
 
 Term io_region(std::string_view path, std::uint16_t port, std::uint16_t length) {
-    return {extended(kRegionOp), name_string(path), op(kSystemIo), integer(port), integer(length)};
+    return join(extended(kRegionOp), name_string(path), op(kSystemIo), integer(port),
+                integer(length));
 }
 
 Term field(std::string_view region, std::initializer_list<FieldUnit> units) {
@@ -275,7 +294,7 @@ Term field(std::string_view region, std::initializer_list<FieldUnit> units) {
 }
 
 Term create_dword_field(const Term& buffer, std::uint64_t index, std::string_view path) {
-    return {op(kCreateDWordFieldOp), buffer, integer(index), name_string(path)};
+    return join(op(kCreateDWordFieldOp), buffer, integer(index), name_string(path));
 }
 
 Term argument(unsigned number) {
@@ -289,7 +308,7 @@ Term local(unsigned number) {
 }
 
 Term if_then(const Term& condition, Terms terms) {
-    return sized(op(kIfOp), {condition, Term(terms)});
+    return sized(op(kIfOp), condition, Term(terms));
 }
 
 Term otherwise(Terms terms) {
@@ -297,31 +316,31 @@ Term otherwise(Terms terms) {
 }
 
 Term equal(const Term& left, const Term& right) {
-    return {op(kLEqualOp), left, right};
+    return join(op(kLEqualOp), left, right);
 }
 
 Term logical_not(const Term& operand) {
-    return {op(kLNotOp), operand};
+    return join(op(kLNotOp), operand);
 }
 
 Term bit_and(const Term& left, const Term& right, const Term& target) {
-    return {op(kAndOp), left, right, target.size() == 0 ? op(0) : target};
+    return join(op(kAndOp), left, right, target.size() == 0 ? op(0) : target);
 }
 
 Term bit_or(const Term& left, const Term& right, const Term& target) {
-    return {op(kOrOp), left, right, target.size() == 0 ? op(0) : target};
+    return join(op(kOrOp), left, right, target.size() == 0 ? op(0) : target);
 }
 
 Term store(const Term& value, const Term& target) {
-    return {op(kStoreOp), value, target};
+    return join(op(kStoreOp), value, target);
 }
 
 Term notify(const Term& object, std::uint64_t value) {
-    return {op(kNotifyOp), object, integer(value)};
+    return join(op(kNotifyOp), object, integer(value));
 }
 
 Term give_back(const Term& value) {
-    return {op(kReturnOp), value};
+    return join(op(kReturnOp), value);
 }
 
 }  // namespace cxlvm::acpi::aml

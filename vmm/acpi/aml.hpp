@@ -27,6 +27,7 @@ class Term {
 
     [[nodiscard]] std::span<const std::uint8_t> bytes() const noexcept { return bytes_; }
     [[nodiscard]] std::size_t size() const noexcept { return bytes_.size(); }
+    void reserve(std::size_t size) { bytes_.reserve(size); }  ///< room for that many bytes in all
     Term& append(const Term& term);
     Term& append_byte(std::uint8_t byte);
 
