@@ -77,7 +77,7 @@ constexpr bool ascending_and_apart(const std::array<Span, kCount>& spans) noexce
 }
 
 inline constexpr std::uint64_t kPage = 0x1000;
-inline constexpr std::uint64_t kGdtSize = 4 * 8;
+inline constexpr std::uint64_t kGdtSize = 4ULL * 8;
 inline constexpr std::uint64_t kEcamLimit = 256ULL << 20;
 
 static_assert(ascending_and_apart(std::array{

@@ -190,7 +190,7 @@ TEST(Prefault, ThreadsTogetherTakeNoMoreThanThereIs) {
 
 TEST(Prefault, TheLastChunkIsServedThoughOthersAreUnderWay) {
     constexpr std::size_t kChunk = 64 * kPage;
-    const io::Mapping pages = test::anonymous_pages(16 * 64);
+    const io::Mapping pages = test::anonymous_pages(std::size_t{16} * 64);
     PrefaultJob job;
     job.areas = {pages.bytes()};
     job.chunk_size = kChunk;

@@ -73,10 +73,10 @@ TEST_F(VmTest, AGuestThatReportsAPanicEndsAsGuestPanic) {
 TEST_F(VmTest, AGuestThatReportsItsCrashInALoopDoesNotFloodTheLog) {
     constexpr std::uint32_t kCode = 0x20'0000;
     constexpr std::size_t kReports = 5000;
-    constexpr auto low_byte = static_cast<std::uint8_t>(kReports & 0xff);
-    constexpr auto high_byte = static_cast<std::uint8_t>(kReports >> 8);
+    constexpr auto kLowByte = static_cast<std::uint8_t>(kReports & 0xff);
+    constexpr auto kHighByte = static_cast<std::uint8_t>(kReports >> 8);
     constexpr std::array<std::uint8_t, 19> kProgram{
-        0xb9, low_byte, high_byte, 0,    0,  //         mov ecx, kReports
+        0xb9, kLowByte, kHighByte, 0,    0,  //         mov ecx, kReports
         0x66, 0xba,     0x05,      0x05,     //         mov dx, 0x505
         0xb0, 2,                             //         mov al, 2: crash kernel loaded
         0xee,                                // report: out dx, al
