@@ -69,9 +69,12 @@ void read_cache_entry(std::span<const std::byte> bytes) {
     CacheEntryHeader header{};
     std::memcpy(&header, bytes.data(), std::min(bytes.size(), sizeof(header)));
     // The checksum would keep the fuzzer from everything behind it.
+    header.segment_count %= kMaxSegments + 1;
+    const std::size_t used = offsetof(CacheEntryHeader, segments) +
+                             header.segment_count * sizeof(CacheEntryHeader::Segment);
+    std::memset(reinterpret_cast<std::byte*>(&header) + used, 0, sizeof(header) - used);
     header.magic = CacheEntryHeader::kMagic;
-    header.checksum = Blake2b::of(
-        std::as_bytes(std::span(&header, 1)).first(offsetof(CacheEntryHeader, checksum)));
+    header.checksum = Blake2b::of(std::as_bytes(std::span(&header, 1)).first(used));
     if (const auto kernel = read_header(header, header.payload, header.size)) {
         (void)extent(*kernel);
     }
