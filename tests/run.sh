@@ -150,6 +150,7 @@ lab_scenarios() {
         # The verdict's line decides; a run without one has failed too.
         CXLVM=$PWD/build/static/cxlvm tests/lab/run.sh "$scenario" </dev/null >"$log" 2>&1 ||
             echo "tests/lab/run.sh: exit code $?" >>"$log"
+        sed -n "/^lab: $scenario: note:/p" "$log"
         line=$(sed -n "s/^lab: $scenario: //p" "$log" | tail -1)
         if [[ $line == PASS ]]; then
             verdict "lab $scenario PASS"

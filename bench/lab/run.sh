@@ -128,7 +128,7 @@ cp "$initrd" "$payload/lab/bench/initrd"
 with_qemu=1 with_icount=1
 outer_image 6.1 "$payload" 6.1
 outer_say "measuring; $((rounds + 1)) rounds of: $variants"
-if ! outer_run $((600 + 300 * rounds)) 3072 ""; then
+if ! outer_run $((600 + 300 * rounds)) 3072 "lab_silent=1"; then
     outer_say "timeout; what there was:"
 fi
 logs=$CXLVM_BUILD_DIR/lab/logs/bench

@@ -81,4 +81,29 @@ little_endian 16 | put_at $((0x248)) "$image"
 little_endian 28 | put_at $((0x24c)) "$image"
 vmlinux_of "$image" "$CXLVM_BUILD_DIR/vmlinux" 2>/dev/null && expect "a foreign payload" taken refused
 
+# In QEMU's place: FAKE is what it does, with the machine's second port as its standard output.
+mkdir "$CXLVM_BUILD_DIR/bin"
+cat >"$CXLVM_BUILD_DIR/bin/qemu-system-x86_64" <<'SCRIPT'
+#!/bin/bash
+for argument in "$@"; do
+    [[ $argument != *id=steps,path=* ]] || steps=${argument#*path=} steps=${steps%%,*}
+    [[ $argument != *id=monitor,path=* ]] || exec 3<>"${argument#*path=}.in"
+done
+eval "$FAKE" >>"$steps"
+SCRIPT
+chmod +x "$CXLVM_BUILD_DIR/bin/qemu-system-x86_64"
+# machine SECONDS FAKE [WORDS]: prints what outer_run returns.
+machine() {
+    local status=0
+    outer_work=$(mktemp -d "$CXLVM_BUILD_DIR/machine.XXXXXX")
+    PATH=$CXLVM_BUILD_DIR/bin:$PATH FAKE=$2 outer_run "$1" 64 "${3:-}" >/dev/null 2>&1 || status=$?
+    echo "$status"
+}
+outer_start_time=3 outer_silence=3
+expect "a machine that ends is done" "$(machine 60 'echo verdict: PASS')" 0
+expect "one without a sign of life stands still" "$(machine 60 'exec sleep 300')" 2
+expect "one that lives has its time" \
+    "$(machine 6 'while :; do echo alive; sleep 1; done')" 1
+expect "one that must be silent is not asked" "$(machine 6 'exec sleep 300' lab_silent=1)" 1
+
 exit "$failed"

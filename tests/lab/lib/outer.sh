@@ -11,6 +11,8 @@ outer_cache=$CXLVM_BUILD_DIR/lab/images # parts of images, named by a sum of wha
 outer_work=                             # this run's own folder
 outer_pid=                              # QEMU
 outer_keep=${outer_keep:-}              # not empty: keep the folder
+outer_start_time=120                    # seconds until the first sign of life, at most
+outer_silence=60                        # seconds without one: it gives one every 5
 
 # An AMD processor with SVM. Without XSAVE and what needs it, because Linux 7.2 dies with them as the
 # inner kernel (see README.md), and without what QEMU 7.2 would only warn that it cannot emulate.
@@ -259,6 +261,7 @@ outer_command() {
 outer_state() {
     local question
     for question in "info registers" "info lapic" "info registers" quit; do
+        # shellcheck disable=SC2016  # the inner shell's parameters
         timeout 5 bash -c 'echo "$1" >"$2"' monitor "$question" "$outer_work/monitor.in" || return 0
         sleep 0.5
     done
@@ -267,7 +270,8 @@ outer_state() {
 
 # outer_run SECONDS MEMORY WORDS: runs what image.cpio holds to its end. Its console goes to
 # $outer_work/console.log, its second port to steps.log. Prints the steps as they come, and with
-# VERBOSE=1 the console. Fails when the time is over.
+# VERBOSE=1 the console. Returns 1 when the time is over, and 2 when the machine stood still before:
+# see README.md, "A machine that stands still".
 outer_run() {
     local seconds=$1 console=$outer_work/console.log steps=$outer_work/steps.log
     local -a followers=()
@@ -287,10 +291,18 @@ outer_run() {
         tail -q -n +1 --pid=$outer_pid -s 0.2 -f "$console" >&2 &
         followers+=($!)
     fi
-    local end=$((SECONDS + seconds)) late=
+    local end=$((SECONDS + seconds)) late='' signs=0 seen last=$((SECONDS + outer_start_time))
     while kill -0 "$outer_pid" 2>/dev/null; do
-        if ((SECONDS >= end)); then
+        seen=$(grep -c '^alive' "$steps" || true) # grep fails where it counts none
+        if ((seen != signs)); then
+            signs=$seen last=$SECONDS
+        fi
+        if [[ $3 != *lab_silent=* ]] && ((SECONDS - last >= outer_silence)); then
+            late=2
+        elif ((SECONDS >= end)); then
             late=1
+        fi
+        if [[ -n $late ]]; then
             outer_state >>"$outer_work/qemu.log"
             kill -KILL "$outer_pid"
             break
@@ -300,5 +312,5 @@ outer_run() {
     wait "$outer_pid" 2>/dev/null || true
     outer_pid=
     wait "${followers[@]}" || true
-    [[ -z $late ]]
+    return "${late:-0}"
 }
