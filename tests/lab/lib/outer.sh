@@ -259,13 +259,15 @@ outer_command() {
 # outer_state: the outer machine's registers, twice, and its interrupt controllers: whether it waits,
 # runs or stands still when its time is over.
 outer_state() {
-    local question
-    for question in "info registers" "info lapic" "info registers" quit; do
+    local question answers
+    exec {answers}<>"$outer_work/monitor.out" # a FIFO forgets what nobody has open
+    for question in "info registers" "info lapic" "info registers"; do
         # shellcheck disable=SC2016  # the inner shell's parameters
-        timeout 5 bash -c 'echo "$1" >"$2"' monitor "$question" "$outer_work/monitor.in" || return 0
+        timeout 5 bash -c 'echo "$1" >"$2"' monitor "$question" "$outer_work/monitor.in" || break
         sleep 0.5
     done
-    timeout 2 cat "$outer_work/monitor.out" | tr -d '\r' | grep -v '^XMM\|^YMM' || true
+    timeout 2 cat <&"$answers" | tr -d '\r' | grep -v '^XMM\|^YMM\|^(qemu)' || true
+    exec {answers}<&-
 }
 
 # outer_run SECONDS MEMORY WORDS: runs what image.cpio holds to its end. Its console goes to
@@ -304,7 +306,7 @@ outer_run() {
         fi
         if [[ -n $late ]]; then
             outer_state >>"$outer_work/qemu.log"
-            kill -KILL "$outer_pid"
+            kill -KILL "$outer_pid" 2>/dev/null || true # it may have ended just now
             break
         fi
         sleep 0.2

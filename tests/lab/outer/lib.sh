@@ -37,11 +37,11 @@ fail() {
 
 # vmm OPTION...: becomes a VMM that runs a guest; the options are those of `cxlvm run`. The one
 # place that knows how a VMM is called: lab_vmm on the kernel command line names another one.
-# vmm_prefix, when set, is a program that runs it.
+# vmm_prefix, when set, is a program that runs it; vmm_options are more options for cxlvm alone.
 vmm() {
-    # shellcheck disable=SC2086  # vmm_prefix is a program with arguments, or nothing
+    # shellcheck disable=SC2086  # words, or nothing
     case ${lab_vmm:-cxlvm} in
-        cxlvm) exec ${vmm_prefix:-} cxlvm run "$@" ;;
+        cxlvm) exec ${vmm_prefix:-} cxlvm run ${vmm_options:-} "$@" ;;
         qemu) vmm_qemu "$@" ;;
     esac
     fail "no VMM called $lab_vmm"

@@ -5,6 +5,8 @@
 # shellcheck source-path=SCRIPTDIR source=../outer/lib.sh
 . /lab/lib.sh
 
+# shellcheck disable=SC2034  # read by vm_start
+vmm_options=--summary
 vm_start --kernel "$kernels/6.1/bzImage" --initrd "$kernels/6.1/initrd" --cpus 1 --memory 256M \
     --cmdline "console=ttyS0 quiet panic=-1"
 vm_expect "guest: userspace of Linux 6.1"
