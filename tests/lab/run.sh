@@ -13,6 +13,8 @@ CXLVM_BUILD_DIR=$(cd "$CXLVM_BUILD_DIR" && pwd)
 source "$here/lib/packages.sh"
 # shellcheck source-path=SCRIPTDIR source=lib/kernels.sh
 source "$here/lib/kernels.sh"
+# shellcheck source-path=SCRIPTDIR source=lib/emulator.sh
+source "$here/lib/emulator.sh"
 # shellcheck source-path=SCRIPTDIR source=lib/outer.sh
 source "$here/lib/outer.sh"
 # shellcheck source-path=SCRIPTDIR source=lib/scenario.sh
@@ -35,6 +37,7 @@ Environment
   CXLVM=FILE            the static binary to use (default: that of the preset, built when needed)
   CXLVM_BUILD_DIR=DIR   where everything is made (default: build)
   LAB_VMM=qemu          run Debian's QEMU in place of cxlvm: is it us, or the lab?
+  LAB_BYTES=N           what the scenario console sends each way (default: 1048576)
   LAB_TIME=PERCENT      scale the scenarios' time limits (default: 100)
 TEXT
 }
@@ -95,6 +98,7 @@ run_shell() {
 # what runs in it: it is started once more, and that is said.
 run_machine() {
     local attempt status kernel_words="lab_vmm=$LAB_VMM"
+    [[ -z ${LAB_BYTES:-} ]] || kernel_words+=" lab_bytes=$LAB_BYTES"
     [[ -z $with_icount ]] || kernel_words+=" lab_silent=1"
     for attempt in 1 2; do
         status=0

@@ -13,6 +13,8 @@ scenario_folder=$CXLVM_BUILD_DIR/scenarios
 source "$here/lib/packages.sh"
 # shellcheck source-path=SCRIPTDIR source=lib/kernels.sh
 source "$here/lib/kernels.sh"
+# shellcheck source-path=SCRIPTDIR source=lib/emulator.sh
+source "$here/lib/emulator.sh"
 # shellcheck source-path=SCRIPTDIR source=lib/outer.sh
 source "$here/lib/outer.sh"
 # shellcheck source-path=SCRIPTDIR source=lib/scenario.sh
@@ -96,9 +98,12 @@ chmod +x "$CXLVM_BUILD_DIR/bin/qemu-system-x86_64"
 machine() {
     local status=0
     outer_work=$(mktemp -d "$CXLVM_BUILD_DIR/machine.XXXXXX")
-    PATH=$CXLVM_BUILD_DIR/bin:$PATH FAKE=$2 outer_run "$1" 64 "${3:-}" >/dev/null 2>&1 || status=$?
+    emulator=("$CXLVM_BUILD_DIR/bin/qemu-system-x86_64")
+    FAKE=$2 outer_run "$1" 64 "${3:-}" >/dev/null 2>&1 || status=$?
     echo "$status"
 }
+expect "the version of a QEMU" "$(emulator_major echo QEMU emulator version 10.0.2)" 10
+expect "what is no QEMU has none" "$(emulator_major false)" ""
 outer_start_time=3 outer_silence=3
 expect "a machine that ends is done" "$(machine 60 'echo verdict: PASS')" 0
 expect "one without a sign of life stands still" "$(machine 60 'exec sleep 300')" 2

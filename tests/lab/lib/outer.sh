@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # shellcheck shell=bash
 # Makes the outer machine and runs it: a stock Debian kernel under QEMU's emulation, whose /dev/kvm
-# is real. To be sourced after packages.sh and kernels.sh by a script that calls outer_begin once;
+# is real. To be sourced after packages.sh, kernels.sh and emulator.sh by a script that calls outer_begin once;
 # what it makes, and QEMU, go away when that script ends.
 
 : "${CXLVM_SOURCE_DIR:?set it before sourcing outer.sh}"
@@ -25,6 +25,7 @@ outer_begin() {
     need_packages "for the outer machine of the nested lab: QEMU, busybox, archives of its files" \
         qemu-system-x86 busybox-static cpio xz-utils zstd lz4 kmod g++ debian-archive-keyring
     mkdir -p "$outer_cache" "$CXLVM_BUILD_DIR/lab/logs"
+    emulator_find
     outer_work=$(mktemp -d "$CXLVM_BUILD_DIR/lab/run.XXXXXX")
     trap outer_end EXIT
     trap 'exit 130' INT
@@ -246,7 +247,7 @@ outer_image() {
 
 # outer_command MEMORY WORDS OPTION...: sets the array outer_qemu; WORDS go to the kernel.
 outer_command() {
-    outer_qemu=(qemu-system-x86_64 -M "q35,kernel-irqchip=split" -accel tcg -cpu "$outer_cpu" -smp 1
+    outer_qemu=("${emulator[@]}" -M "q35,kernel-irqchip=split" -accel tcg -cpu "$outer_cpu" -smp 1
         -m "$1" -nodefaults -no-user-config -display none -no-reboot
         -kernel "$outer_work/vmlinuz" -initrd "$outer_work/image.cpio"
         -append "console=ttyS0 quiet panic=-1 mitigations=off $2" "${@:3}")

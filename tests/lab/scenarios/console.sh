@@ -7,8 +7,8 @@
 
 # Each byte is two exits and more, at tens of microseconds in emulation; the peer needs many more.
 case ${lab_vmm:-cxlvm} in
-    cxlvm) bytes=1048576 ;;
-    *) bytes=65536 ;;
+    cxlvm) bytes=${lab_bytes:-1048576} ;;
+    *) bytes=${lab_bytes:-65536} ;;
 esac
 mkfifo /tmp/input
 exec 3<>/tmp/input # both ends, so that opening does not block
