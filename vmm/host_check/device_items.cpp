@@ -21,9 +21,10 @@ CheckItem iommu_item(const std::string& root) {
     const std::string cpu = host::read_text(root + "/proc/cpuinfo").value_or("");
     item.status = Status::Warn;
     item.found = "off or not there; needed to assign a device";
-    item.remedy = cpu.find("AuthenticAMD") != std::string::npos
-                      ? "enable AMD-Vi in the firmware and boot with amd_iommu=on"
-                      : "enable VT-d in the firmware and boot with intel_iommu=on";
+    item.remedy =
+        cpu.find("AuthenticAMD") != std::string::npos
+            ? "enable AMD-Vi in the firmware, and boot without amd_iommu=off and iommu=off"
+            : "enable VT-d in the firmware and boot with intel_iommu=on";
     return item;
 }
 
