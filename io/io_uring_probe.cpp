@@ -103,12 +103,14 @@ IoUringSupport probe_io_uring() {
     IoUringSupport support;
     unsigned features = 0;
     if (const int error = try_setup(IORING_SETUP_R_DISABLED, features); error != 0) {
-        support.problem = explain_io_uring_failure(-error);
+        support.error = -error;
+        support.problem = explain_io_uring_failure(support.error);
         return support;
     }
     constexpr unsigned kRequired = IORING_FEAT_NODROP | IORING_FEAT_EXT_ARG;
     if ((features & kRequired) != kRequired) {
-        support.problem = explain_io_uring_failure(EINVAL);
+        support.error = EINVAL;
+        support.problem = explain_io_uring_failure(support.error);
         return support;
     }
     support.available = true;

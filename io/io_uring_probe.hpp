@@ -10,6 +10,8 @@ namespace cxlvm::io {
 struct IoUringSupport {
     bool available = false;  ///< an EventLoop can be made
     std::string problem;     ///< why not, and the remedy, in one line; empty when available
+    int error = 0;           ///< the errno behind it: io_uring_setup(2)'s, or EINVAL for a kernel
+                             ///< that lacks a feature which every EventLoop needs
 
     // Features that an EventLoop uses when they exist (with the kernel version that brought them).
     bool submit_all = false;         ///< 5.18

@@ -24,6 +24,7 @@ using testing::Not;
 TEST(IoUringProbe, AgreesWithWhatAnEventLoopFinds) {
     const IoUringSupport support = probe_io_uring();
     EXPECT_EQ(support.available, support.problem.empty());
+    EXPECT_EQ(support.available, support.error == 0);
     if (support.available) {
         EXPECT_NO_THROW(EventLoop loop);
     } else {
@@ -81,7 +82,8 @@ TEST(IoUringProbeDeathTest, ALoopThatASeccompFilterForbidsSaysSo) {
     EXPECT_EXIT(
         {
             forbid_io_uring(EPERM);
-            const bool probed = probe_io_uring().available;
+            const IoUringSupport support = probe_io_uring();
+            const bool probed = support.available || support.error != EPERM;
             try {
                 EventLoop loop({.entries = 8, .name = "disk"});
             } catch (const Error& error) {

@@ -40,7 +40,7 @@ struct KvmExtension {
 
 /// What system calls answered, and the switches that explain it.
 struct CallFacts {
-    int io_uring_error = 0;  ///< errno of io_uring_setup(2); 0: it works
+    int io_uring_error = 0;  ///< what io::probe_io_uring() found; 0: it works
     std::optional<std::uint64_t> io_uring_disabled{};
     int userfaultfd_error = 0;  ///< errno of userfaultfd(2)
     bool userfaultfd_device = false;

@@ -3,7 +3,6 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <linux/capability.h>
-#include <linux/io_uring.h>
 #include <linux/userfaultfd.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
@@ -17,6 +16,7 @@
 #include <system_error>
 
 #include "io/fd.hpp"
+#include "io/io_uring_probe.hpp"
 #include "memory/host_memory.hpp"
 #include "vmm/host_check/items.hpp"
 
@@ -25,14 +25,6 @@ namespace cxlvm::host_check {
 namespace {
 
 constexpr std::uint64_t kNoLimit = std::numeric_limits<std::uint64_t>::max();
-
-static_assert(sizeof(io_uring_params) == 120);
-
-int try_io_uring() noexcept {
-    io_uring_params params{};
-    const io::Fd ring(static_cast<int>(::syscall(SYS_io_uring_setup, 1U, &params)));
-    return ring ? 0 : errno;
-}
 
 int try_userfaultfd() noexcept {
     const io::Fd fd(static_cast<int>(::syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK)));
@@ -46,7 +38,10 @@ CheckItem io_uring_item(const CallFacts& facts) {
         item.found = "usable";
     } else if (facts.io_uring_error == ENOSYS) {
         item.found = "this kernel has none";
-        item.remedy = "Linux 6.1 or newer with CONFIG_IO_URING=y";
+        item.remedy = "Linux 5.11 or newer with CONFIG_IO_URING=y";
+    } else if (facts.io_uring_error == EINVAL) {
+        item.found = "this kernel's is too old";
+        item.remedy = "Linux 5.11 or newer";
     } else if (facts.io_uring_error == EPERM && facts.io_uring_disabled.value_or(0) != 0) {
         item.found =
             fmt::format("switched off (kernel.io_uring_disabled is {})", *facts.io_uring_disabled);
@@ -54,7 +49,7 @@ CheckItem io_uring_item(const CallFacts& facts) {
         if (facts.io_uring_disabled == 1U) {
             item.remedy += ", or join the group in kernel.io_uring_group";
         }
-    } else if (facts.io_uring_error == EPERM) {
+    } else if (facts.io_uring_error == EPERM || facts.io_uring_error == EACCES) {
         item.found = "forbidden, probably by a container's seccomp filter";
         item.remedy = "let the filter pass io_uring_setup, io_uring_enter and io_uring_register";
     } else {
@@ -201,7 +196,7 @@ std::vector<std::string> names_in(const std::string& folder) {
 
 CallFacts gather_call_facts(const std::string& root) {
     CallFacts facts;
-    facts.io_uring_error = try_io_uring();
+    facts.io_uring_error = io::probe_io_uring().error;
     facts.io_uring_disabled = host::read_number(root + "/proc/sys/kernel/io_uring_disabled");
     facts.userfaultfd_error = try_userfaultfd();
     facts.userfaultfd_device = usable(root + "/dev/userfaultfd");

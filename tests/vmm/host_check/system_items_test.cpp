@@ -35,7 +35,8 @@ TEST(CallItems, IoUringIsOkOrMissingWithTheRemedyForItsCause) {
     for (const Case& lack :
          {Case{EPERM, 2, "kernel.io_uring_disabled=0"}, Case{EPERM, 1, "kernel.io_uring_group"},
           Case{EPERM, 0, "io_uring_setup"}, Case{EPERM, std::nullopt, "io_uring_setup"},
-          Case{ENOSYS, std::nullopt, "CONFIG_IO_URING"}, Case{ENOMEM, 0, "ulimit -l"}}) {
+          Case{EACCES, 0, "io_uring_setup"}, Case{ENOSYS, std::nullopt, "CONFIG_IO_URING"},
+          Case{EINVAL, 0, "5.11"}, Case{ENOMEM, 0, "ulimit -l"}}) {
         const CheckItem item = io_uring(lack.error, lack.disabled);
         EXPECT_EQ(item.status, Status::Missing);
         EXPECT_TRUE(contains(item.remedy, lack.remedy)) << item.remedy;
