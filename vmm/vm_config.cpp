@@ -75,7 +75,9 @@ void validate(const BootConfig& boot) {
             io::throw_input("initrd: the built-in guest takes none; give a kernel");
         }
         if (boot.protocol != BootProtocol::Auto) {
-            io::throw_input("protocol: the built-in guest has one of its own; give a kernel");
+            io::throw_input(
+                "boot: the built-in guest is entered in its own way; leave --boot out, or give a "
+                "kernel with --kernel");
         }
     }
     for (const std::string& initrd : boot.initrds) {

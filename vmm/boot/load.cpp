@@ -83,16 +83,16 @@ bool enters_by_pvh(const KernelImage& kernel, BootProtocol protocol, const std::
             if (!kernel.pvh_entry) {
                 io::throw_input(name +
                                 ": has no PVH entry (a kernel built with CONFIG_PVH has); "
-                                "use the linux boot protocol");
+                                "use --boot linux");
             }
             return true;
         case BootProtocol::Linux:
             if (!kernel.entry64) {
-                io::throw_input(name + ": has no 64-bit entry; use the pvh boot protocol");
+                io::throw_input(name + ": has no 64-bit entry; use --boot pvh");
             }
             return false;
         case BootProtocol::BzImage:
-            io::throw_input(name + ": is an ELF file, not a bzImage; use another boot protocol");
+            io::throw_input(name + ": is an ELF file, not a bzImage; use --boot auto");
         case BootProtocol::Auto:
             break;
     }
@@ -194,10 +194,8 @@ LoadedGuest load_bzimage(const Job& job, const Image& file) {
         return load_unpacked(job, file, image);
     }
     if (job.config.protocol != BootProtocol::Auto) {
-        io::throw_input(
-            fmt::format("{}: cannot be entered directly: {}; use the bzimage boot "
-                        "protocol",
-                        file.name(), *reason));
+        io::throw_input(fmt::format("{}: cannot be entered directly: {}; use --boot bzimage",
+                                    file.name(), *reason));
     }
     LoadedGuest guest = load_packed(job, file, image);
     job.log.info("{}: its own decompressor is used: {}", file.name(), *reason);

@@ -231,7 +231,7 @@ void unpack(PayloadFormat format, std::span<const std::byte> payload, std::span<
     }
     io::throw_input(
         fmt::format("{}: {} payloads are not unpacked by cxlvm; use "
-                    "the image's own decompressor (the bzImage boot protocol)",
+                    "the image's own decompressor (--boot bzimage)",
                     name, to_string(format)));
 }
 

@@ -173,7 +173,8 @@ TEST_F(Load, UsesTheImagesDecompressorForFormatsItDoesNotKnow) {
         const LoadedGuest guest = boot(path);
         EXPECT_EQ(guest.format, "bzImage (" + std::string(to_string(format)) + ")");
         EXPECT_EQ(guest.entry.entry, Gpa(kText + 0x200));
-        EXPECT_THAT(failure(path, BootProtocol::Linux), HasSubstr("does not unpack"));
+        EXPECT_THAT(failure(path, BootProtocol::Linux),
+                    testing::AllOf(HasSubstr("does not unpack"), HasSubstr("--boot bzimage")));
     }
 }
 
@@ -331,14 +332,16 @@ TEST_F(Load, RefusesBadKernelsInOneLineThatNamesThem) {
 
 TEST_F(Load, RefusesAProtocolThatTheFileDoesNotHave) {
     const std::string elf = folder_.write("vmlinux", make_elf64(linux_like()));
-    EXPECT_THAT(failure(elf, BootProtocol::Pvh), HasSubstr("has no PVH entry"));
-    EXPECT_THAT(failure(elf, BootProtocol::BzImage), HasSubstr("is an ELF file"));
+    EXPECT_THAT(failure(elf, BootProtocol::Pvh),
+                testing::AllOf(HasSubstr("has no PVH entry"), HasSubstr("--boot linux")));
+    EXPECT_THAT(failure(elf, BootProtocol::BzImage),
+                testing::AllOf(HasSubstr("is an ELF file"), HasSubstr("--boot auto")));
     EXPECT_THAT(failure(bzimage(), BootProtocol::Pvh), HasSubstr("has no PVH entry"));
     ElfSpec spec = linux_like();
     spec.machine = EM_386;
     spec.notes = make_pvh_note(kText);
     EXPECT_THAT(failure(folder_.write("elf32", test::make_elf32(spec)), BootProtocol::Linux),
-                HasSubstr("no 64-bit entry"));
+                testing::AllOf(HasSubstr("no 64-bit entry"), HasSubstr("--boot pvh")));
 }
 
 TEST_F(Load, RefusesAGuestThatIsTooSmall) {

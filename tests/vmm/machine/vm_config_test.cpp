@@ -70,7 +70,7 @@ INSTANTIATE_TEST_SUITE_P(
                     c.boot.kernel = "k";
                     c.boot.initrds = {""};
                 }},
-        BadCase{"ProtocolWithoutKernel", "protocol",
+        BadCase{"ProtocolWithoutKernel", "boot",
                 [](VmConfig& c) { c.boot.protocol = BootProtocol::Pvh; }},
         BadCase{"LongCommandLine", "cmdline",
                 [](VmConfig& c) { c.boot.cmdline = std::string(layout::kCommandLineSize, 'x'); }},
