@@ -10,7 +10,7 @@ enum class ExitReason : std::uint8_t {
     PowerOff = 0,     ///< the guest powered off, or the owner stopped the VM
     HostError = 1,    ///< the host failed us: the message is in Vm::error()
     Reset = 32,       ///< the guest asked for a reset
-    Crash = 33,       ///< triple fault or an exit that no guest code should cause
+    Crash = 33,       ///< triple fault, or KVM could not run the guest's code any further
     GuestPanic = 34,  ///< the guest reported a kernel panic
 };
 

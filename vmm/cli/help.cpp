@@ -31,7 +31,7 @@ Exit codes:
   0   the guest powered off, or the VM was ended by a signal or an escape key
   1   the host failed: the message says how
   32  the guest asked for a reset
-  33  the guest crashed: a triple fault, or an exit that no guest code should cause
+  33  the guest crashed: a triple fault, or KVM could not run its code any further
   34  the guest's kernel panicked
   35  bad arguments, configuration or input file
 )";
@@ -53,10 +53,11 @@ Keys, when the serial port is a terminal:
   Ctrl-A Ctrl-A   send Ctrl-A to the guest
 
 Signals: SIGTERM and SIGHUP press the power button; a second one, or the end of the shutdown
-timeout, ends the VM. SIGINT ends it at once, and so does each of them before the guest runs.
+timeout, ends the VM. SIGINT ends it at once, unless the terminal passes Ctrl-C to the guest: then
+it counts like SIGTERM. Before the guest runs, each of the three ends the program at once.
 
-Exit codes: 0 guest powered off, 1 host error, 32 guest reset, 33 crash or triple fault, 34 guest
-panic, 35 bad arguments or configuration.
+Exit codes: 0 guest powered off, 1 host error, 32 guest reset, 33 guest crash, 34 guest panic,
+35 bad arguments or configuration.
 )";
 
 constexpr std::string_view kCheck =
