@@ -98,6 +98,7 @@ run_ctest() {
     GTEST_OUTPUT="xml:$results/$name.gtest/" "${prefix[@]}" ctest --test-dir "build/$preset" \
         -L "^$label\$" -j "$parallel" --output-on-failure --output-junit "$results/$name.xml" \
         >"$results/$name.log" 2>&1 || grep -vE ' +Passed +' "$results/$name.log" | tail -n 60
+    [[ -s $results/$name.xml ]] || verdict "$name ctest FAIL no results, see $results/$name.log"
 }
 
 debug_stage() {
@@ -118,10 +119,14 @@ style_stage() {
 tidy_stage() {
     say "clang-tidy"
     # It reads the compile commands alone: no build of clang's is needed.
-    cmake --preset clang -D CXLVM_BENCH=ON >"$results/configure-clang.log"
+    if ! cmake --preset clang -D CXLVM_BENCH=ON >"$results/configure-clang.log" 2>&1; then
+        verdict "debug-tidy configure FAIL see $results/configure-clang.log"
+        return
+    fi
     # The result is in the XML file; the exit code says it once more.
     ctest --test-dir build/debug -L '^tidy$' -V --output-junit "$results/debug-tidy.xml" |
         tee "$results/debug-tidy.log" | sed -un 's/^[0-9]*: //p' || true
+    [[ -s $results/debug-tidy.xml ]] || verdict "debug-tidy ctest FAIL no results"
 }
 
 sanitizer_stage() {

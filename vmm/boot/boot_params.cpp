@@ -48,7 +48,7 @@ void write_seed(GuestMemory& memory) {
 
 std::string command_line(const std::optional<std::string>& configured, std::uint64_t limit,
                          const std::string& kernel) {
-    const std::string given = configured.value_or(std::string(kDefaultCommandLine));
+    std::string given = configured.value_or(std::string(kDefaultCommandLine));
     if (given.find('\0') != std::string::npos) {
         io::throw_input("--cmdline: holds a NUL byte, which would end it; remove it");
     }

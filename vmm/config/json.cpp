@@ -49,7 +49,8 @@ class RepeatedKeys {
 Json parse(std::string_view text, std::string_view name) {
     try {
         return Json::parse(text.begin(), text.end(), RepeatedKeys(name));
-    } catch (const Json::parse_error& error) {
+    } catch (const Json::exception& error) {
+        // A parse_error, or an out_of_range for a number that no double holds.
         // "[json.exception...] parse error at line 1, column 2: ..."; the tag says nothing to
         // users.
         const std::string_view what = error.what();

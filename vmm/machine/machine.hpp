@@ -156,9 +156,10 @@ class Vm::Machine final : private SystemEventSink, private VcpuOwner {
     AddressSpace port_space_;
     MemorySlots slots_;
     IrqChip chip_;
+    /// Before the console: a guest that cannot be loaded has emptied no output file.
+    const boot::LoadedGuest guest_;
     Console console_;
     Board board_;
-    const boot::LoadedGuest guest_;
     Ram ram_;
     Listening slots_listen_;
 

@@ -2,13 +2,13 @@
 # shellcheck shell=bash
 # The QEMU that emulates the outer machine. To be sourced after packages.sh and kernels.sh.
 #
-# QEMU 7.2, which Debian 12 has, loses interrupts of a machine that runs guests of its own (README.md,
-# "A machine that stands still"). So a newer one is unpacked from the release's backports, next to
-# the kernels, and never installed.
+# QEMU 7.2, which Debian 12 has, loses interrupts of a machine that runs guests of its own far more
+# often than QEMU 10 (README.md, "A machine that stands still"). So a newer one is unpacked from the
+# release's backports, next to the kernels, and never installed.
 
 : "${CXLVM_QEMU_DIR:=${CXLVM_BUILD_DIR:?set it before sourcing emulator.sh}/lab/qemu}"
 
-emulator_least=10 # the oldest major version without that trouble
+emulator_least=10 # the oldest major version that is used
 emulator=()       # the command, once emulator_find was called
 
 # emulator_major COMMAND...: the major version of a QEMU; nothing when it does not run.

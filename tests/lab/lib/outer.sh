@@ -276,15 +276,17 @@ outer_state() {
 # VERBOSE=1 the console. Returns 1 when the time is over, and 2 when the machine stood still before:
 # see README.md, "A machine that stands still".
 outer_run() {
-    local seconds=$1 console=$outer_work/console.log steps=$outer_work/steps.log
+    local seconds=$1 console=$outer_work/console.log steps=$outer_work/steps.log nudge
     local -a followers=()
     : >"$console"
     : >"$steps"
     outer_command "$2" "$3" -chardev "file,id=console,path=$console,append=on" \
-        -serial chardev:console -chardev "file,id=steps,path=$steps,append=on" \
+        -serial chardev:console \
+        -chardev "file,id=steps,path=$steps,append=on,input-path=$outer_work/nudge" \
         -serial chardev:steps
-    rm -f "$outer_work"/monitor.{in,out}
-    mkfifo "$outer_work"/monitor.{in,out}
+    rm -f "$outer_work"/{monitor.in,monitor.out,nudge}
+    mkfifo "$outer_work"/{monitor.in,monitor.out,nudge}
+    exec {nudge}<>"$outer_work/nudge"
     "${outer_qemu[@]}" -chardev "pipe,id=monitor,path=$outer_work/monitor" -mon chardev=monitor \
         </dev/null 2>"$outer_work/qemu.log" &
     outer_pid=$!
@@ -295,7 +297,13 @@ outer_run() {
         followers+=($!)
     fi
     local end=$((SECONDS + seconds)) late='' signs=0 seen last=$((SECONDS + outer_start_time))
+    local nudged=$SECONDS
     while kill -0 "$outer_pid" 2>/dev/null; do
+        # See README.md, "A machine that stands still".
+        if [[ $3 != *lab_silent=* ]] && ((SECONDS > nudged)); then
+            nudged=$SECONDS
+            echo >&"$nudge"
+        fi
         seen=$(grep -c '^alive' "$steps" || true) # grep fails where it counts none
         if ((seen != signs)); then
             signs=$seen last=$SECONDS
@@ -315,5 +323,6 @@ outer_run() {
     wait "$outer_pid" 2>/dev/null || true
     outer_pid=
     wait "${followers[@]}" || true
+    exec {nudge}>&-
     return "${late:-0}"
 }

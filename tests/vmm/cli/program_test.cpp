@@ -164,6 +164,23 @@ TEST_F(Program, SaysInTheSummaryWhatEndedTheVm) {
     ::_exit(0);
 }
 
+TEST_F(Program, LeavesAnOutputFileAsItWasWhenTheKernelIsRefused) {
+    const std::string console = folder_.file("console");
+    std::ofstream(console) << "of the last guest";
+    const std::string serial = "file=" + console;
+    for (const char* const kernel : {"/etc/passwd", "/nonexistent"}) {
+        const Ended ended =
+            wait_for(start({"run", "--kernel", kernel, "--serial", serial.c_str()}, [] {}));
+        EXPECT_TRUE(WIFEXITED(ended.status));
+        EXPECT_EQ(WEXITSTATUS(ended.status), 35) << ended.errors;
+        EXPECT_EQ(text_of(console), "of the last guest");
+    }
+    const std::string unmade = folder_.file("unmade");
+    const std::string other = "file=" + unmade;
+    wait_for(start({"run", "--kernel", "/nonexistent", "--serial", other.c_str()}, [] {}));
+    EXPECT_FALSE(std::filesystem::exists(unmade));
+}
+
 TEST_F(Program, GivesTheTerminalBackWhileItIsStopped) {
     const Terminal terminal;
     int news[2];

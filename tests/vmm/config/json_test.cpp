@@ -127,6 +127,11 @@ TEST(Json, RefusesWhatIsNotJsonAndSaysWhere) {
     EXPECT_THAT(input_error([] { (void)from_json("\"\xff\n\"", "f"); }), HasSubstr("not JSON"));
 }
 
+TEST(Json, RefusesANumberThatNoTypeHolds) {
+    EXPECT_THAT(input_error([] { (void)from_json(R"({"cpus": 3e99999})", "vm.json"); }),
+                AllOf(HasSubstr("vm.json: not JSON"), HasSubstr("number overflow")));
+}
+
 TEST(Json, SurvivesDeepNesting) {
     EXPECT_THAT(input_error([] { (void)from_json(std::string(200000, '['), "f"); }),
                 HasSubstr("not JSON"));
