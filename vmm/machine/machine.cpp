@@ -258,7 +258,7 @@ void Vm::Machine::request_power_off() noexcept {
 }
 
 void Vm::Machine::stop(EndCause cause) noexcept {
-    if (stops_.fetch_add(1) == 0) {
+    if (stops_.fetch_add(1) == 0 && !ending_.load()) {
         end(ExitReason::PowerOff, cause);
     } else {
         abandon_output();
@@ -306,19 +306,27 @@ void Vm::Machine::end(ExitReason reason, EndCause cause, std::string_view messag
 }
 
 void Vm::Machine::on_power_off_requested() noexcept {
-    if (ending_.load()) {
-        return;
+    if (!ending_.load()) {
+        board_.power().press_power_button();
     }
-    board_.power().press_power_button();
-    if (config_.shutdown_timeout != 0) {
+    limit_time();
+}
+
+// For the guest to power off first, and then for its output to be read.
+void Vm::Machine::limit_time() noexcept {
+    if (config_.shutdown_timeout != 0 && !console_finished_ && power_off_timeout_.idle()) {
         loop_.start(power_off_timeout_.set(std::chrono::seconds(config_.shutdown_timeout)));
     }
 }
 
 void Vm::Machine::on_power_off_timeout(std::int32_t result, std::uint32_t, bool) noexcept {
-    if (result == -ETIME) {
+    if (result == -ETIME && !ending_.load()) {
         log_.warn("the guest did not power off within {} s: ending it", config_.shutdown_timeout);
         end(ExitReason::PowerOff, EndCause::ShutdownTimeout);
+    } else if (result == -ETIME && !console_finished_) {
+        log_.warn("the guest's output was not read within {} s: giving it up",
+                  config_.shutdown_timeout);
+        console_.abandon();
     }
     finish_when_idle();
 }
@@ -326,7 +334,11 @@ void Vm::Machine::on_power_off_timeout(std::int32_t result, std::uint32_t, bool)
 void Vm::Machine::on_ending() noexcept {
     // Short: every vCPU has been called back, and no device keeps one.
     vcpus_.join();
-    loop_.cancel(power_off_timeout_);
+    // A guest that ended by itself has its output read, however long that takes; whoever asked for
+    // the end does not wait for a reader for ever.
+    if (stops_.load() != 0 || power_off_requests_.load() != 0) {
+        limit_time();
+    }
     console_.finish(console_finished_task_);
 }
 
@@ -336,6 +348,7 @@ void Vm::Machine::on_abandoned() noexcept {
 
 void Vm::Machine::on_console_finished() noexcept {
     console_finished_ = true;
+    loop_.cancel(power_off_timeout_);
     finish_when_idle();
 }
 

@@ -103,6 +103,7 @@ class Vm::Machine final : private SystemEventSink, private VcpuOwner {
 
     // On the loop's thread.
     void on_power_off_requested() noexcept;
+    void limit_time() noexcept;
     void on_power_off_timeout(std::int32_t result, std::uint32_t flags, bool more) noexcept;
     void on_ending() noexcept;
     void on_abandoned() noexcept;

@@ -14,6 +14,7 @@
 #include <string>
 #include <vector>
 
+#include "io/fd.hpp"
 #include "tests/vmm/console/console_support.hpp"
 #include "tests/vmm/support/kvm_fixture.hpp"
 
@@ -179,6 +180,32 @@ TEST_F(Program, LeavesAnOutputFileAsItWasWhenTheKernelIsRefused) {
     const std::string other = "file=" + unmade;
     wait_for(start({"run", "--kernel", "/nonexistent", "--serial", other.c_str()}, [] {}));
     EXPECT_FALSE(std::filesystem::exists(unmade));
+}
+
+/// A guest that has powered off, whose output nobody reads, must not keep a VM that is to end.
+TEST_F(Program, EndsWhenItsOutputIsNotReadAndItIsToldToEnd) {
+    for (const bool twice : {false, true}) {
+        int ends[2];
+        ASSERT_EQ(::pipe2(ends, O_CLOEXEC), 0);
+        const io::Fd reader(ends[0]);
+        const io::Fd writer(ends[1]);
+        const int size = ::fcntl(writer.get(), F_SETPIPE_SZ, 4096);
+        ASSERT_GT(size, 0);
+        const std::string full(static_cast<std::size_t>(size), 'x');
+        ASSERT_EQ(::write(writer.get(), full.data(), full.size()), size);
+        const pid_t child =
+            start({"run", "--cmdline", "exits=0", "--shutdown-timeout", twice ? "1000" : "1"},
+                  [&] { ::dup2(writer.get(), 1); });
+        // Time for the guest to power off. Where that is too short less is tested, nothing fails.
+        ::usleep(1'000'000);
+        EXPECT_EQ(::waitpid(child, nullptr, WNOHANG), 0) << "it did not wait for the reader";
+        for (int count = 0; count < (twice ? 2 : 1); ++count) {
+            ::kill(child, SIGTERM);
+            ::usleep(100'000);  // or they would be merged into one
+        }
+        const Ended ended = wait_for(child);
+        EXPECT_EQ(ended.status, 0) << ended.errors;
+    }
 }
 
 TEST_F(Program, GivesTheTerminalBackWhileItIsStopped) {
