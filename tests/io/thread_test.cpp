@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <array>
+#include <atomic>
 #include <csignal>
 #include <memory>
 
@@ -47,7 +48,7 @@ TEST(Thread, HasAStackTooSmallForAHugePage) {
 }
 
 TEST(Thread, IsJoinedByItsDestructorAndByAssignment) {
-    int count = 0;
+    std::atomic<int> count{0};
     {
         Thread thread("first", [&] { ++count; });
         thread = Thread("second", [&] { count += 10; });
