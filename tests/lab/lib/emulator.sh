@@ -50,6 +50,7 @@ emulator_unpacked() (
 emulator_find() {
     local folder
     emulator=(qemu-system-x86_64)
+    # A QEMU that does not run has no version, which counts as 0.
     if (($(emulator_major "${emulator[@]}" || true) + 0 >= emulator_least)); then
         return
     fi

@@ -34,6 +34,7 @@ outer_begin() {
 
 outer_end() {
     if [[ -n $outer_pid ]]; then
+        # Cleaning up, after the verdict: it may have ended by itself, and was killed otherwise.
         kill -KILL "$outer_pid" 2>/dev/null || true
         wait "$outer_pid" 2>/dev/null || true
     fi
@@ -138,6 +139,8 @@ make_qemu() {
         cp -L "$file" "$folder$file" || return 1
     done < <(ldd "$file" | grep -oE '/[^ ]+')
     for file in bios-microvm.bin linuxboot_dma.bin pvh.bin kvmvapic.bin qboot.rom; do
+        # Which of them a QEMU wants depends on its version; it says so when one is missing, and the
+        # peer's run fails.
         cp -L "/usr/share/qemu/$file" "$folder/usr/share/qemu/" 2>/dev/null || true
     done
 }
