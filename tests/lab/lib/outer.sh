@@ -102,8 +102,8 @@ make_outer_base() {
     put_modules "$folder" "$kernel" irqbypass kvm kvm-amd || return 1
     install -m 755 "$outer_folder/outer/init" "$folder/init"
     mkdir "$folder/lab"
-    cp "$outer_folder"/outer/{lib,shell}.sh "$folder/lab/"
-    put_programs "$folder"
+    cp "$outer_folder"/outer/{lib,shell}.sh "$folder/lab/" || return 1
+    put_programs "$folder" "$outer_folder"/outer/*.cpp
 }
 
 # The initramfs of the inner guests: all the jobs of tests/guest/init.
@@ -115,10 +115,10 @@ make_guest() {
     put_programs "$folder"
 }
 
-# put_programs FOLDER: the programs of tests/guest, for either machine.
+# put_programs FOLDER [SOURCE]...: the programs of tests/guest, for either machine, and these.
 put_programs() {
     local program
-    for program in "$CXLVM_SOURCE_DIR"/tests/guest/*.cpp; do
+    for program in "$CXLVM_SOURCE_DIR"/tests/guest/*.cpp "${@:2}"; do
         static_program "$program" "$1/bin/$(basename "$program" .cpp)" || return 1
     done
 }

@@ -8,6 +8,7 @@ vms=/run/vms # one folder of logs for each virtual machine of the scenario
 vm_count=0
 vm_pid=
 vm_tail=
+vm_output=
 # shellcheck disable=SC2034  # for the scenarios
 kernels=/lab/kernels
 mkdir -p "$vms"
@@ -24,9 +25,9 @@ pass() {
 # fail WHY: shows the last lines of the virtual machine's console and of its VMM, and ends.
 fail() {
     if [ -n "$vm_pid" ]; then
-        for file in console errors; do
-            tail -n 15 "$vm/$file" | tr -cd '\11\12\40-\176' | cut -c1-160 |
-                sed "s/^/    $file: /" >/dev/ttyS1
+        for file in "$vm_output" "$vm/errors"; do
+            tail -n 15 "$file" | tr -cd '\11\12\40-\176' | cut -c1-160 |
+                sed "s/^/    ${file##*/}: /" >/dev/ttyS1
         done
     fi
     echo "verdict: FAIL: $*" >/dev/ttyS1
@@ -74,13 +75,15 @@ vmm_qemu() {
 }
 
 # vm_start OPTION...: starts a VMM whose console goes to $vm/console, with input from $vm_input
-# (default: nothing). The consoles are copied to ours as they come, unless vm_quiet is set.
+# (default: nothing). The consoles are copied to ours as they come, unless vm_quiet is set. A scenario
+# that sends the guest's output elsewhere, with --serial, names that file in vm_output afterwards.
 vm_start() {
     vm_count=$((vm_count + 1))
     vm=$vms/$vm_count
     mkdir -p "$vm"
     : >"$vm/console"
     : >"$vm/errors"
+    vm_output=$vm/console
     echo "--- virtual machine $vm_count: $*"
     if [ -z "${vm_quiet:-}" ]; then
         tail -f -n +1 "$vm/console" "$vm/errors" 2>/dev/null &
@@ -111,7 +114,8 @@ vm_ended() { ! running "$vm_pid"; }
 # running PID: a process that has ended and was not waited for does not count.
 running() { [ -e "/proc/$1" ] && ! grep -q '^State:.[ZX]' "/proc/$1/status" 2>/dev/null; }
 
-vm_said() { grep -aq "$1" "$vm/console"; }
+# The file may not be there yet.
+vm_said() { grep -aqs "$1" "$vm_output"; }
 vm_said_or_ended() { vm_said "$1" || vm_ended; }
 
 # vm_expect PATTERN [SECONDS]: the guest prints a line that matches.
