@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# Runs in the outer machine: measures cxlvm and Debian's QEMU in turns, and says "value NAME NUMBER"
-# for each measurement, with the names that measure gives behind the variant's.
+# Runs in the outer machine: measures cxlvm and Debian's QEMU in turns, and then cxlvm's parts, and
+# says "value NAME NUMBER" for each measurement, with the names that measure gives behind the variant's.
 # shellcheck source-path=SCRIPTDIR/../../tests/lab/outer source=lib.sh
 . /lab/lib.sh
 # shellcheck source=/dev/null
@@ -40,6 +40,18 @@ run() {
     done </tmp/values
 }
 
+# part PREFIX KIND FILTER PROGRAM: one run of a Google Benchmark program; PREFIX and KIND are those of
+# google_benchmark.awk. A hundredth of a second is ten million instructions.
+part() {
+    if ! "$4" --benchmark_filter="$3" --benchmark_min_time=0.01 --benchmark_format=json \
+        >/tmp/json 2>/tmp/errors ||
+        ! awk -v prefix="$1" -v kind="$2" -f /lab/bench/google_benchmark.awk /tmp/json >/tmp/values; then
+        tail -n 20 /tmp/values /tmp/errors | tr -cd '\11\12\40-\176' | sed 's/^/    /' >/dev/ttyS1
+        fail "$4 failed"
+    fi
+    sed 's/^/value /' /tmp/values
+}
+
 # Fills the cache, and the page cache of everything that the runs read.
 for variant in ${variants:?}; do
     step "warming up: $variant"
@@ -59,4 +71,17 @@ for kind in time memory entry; do
         # A cold run leaves the cache filled, so that the next warm one is warm.
     done
 done
+case $variants in
+    *cxlvm*)
+        round=0
+        while [ "$round" -lt "$rounds" ]; do
+            round=$((round + 1))
+            step "parts: round $round of $rounds"
+            part event_loop ops_per_s '^(eventfd_read|eventfd_reads_batched/256|timeout.*|post.*)$' \
+                event_loop_bench >/dev/ttyS1
+            part address_space ns '^lookup(_same)?/64(/threads:1)?$' address_space_bench >/dev/ttyS1
+            part exit ns . exit_bench >/dev/ttyS1
+        done
+        ;;
+esac
 pass

@@ -1,7 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 # The peer bench: how long cxlvm and Debian's QEMU microvm take from their exec to the first line of
-# the guest's userspace and to the end, counted in instructions in the nested lab. Exits with 1 when a limit is exceeded. See README.md.
+# the guest's userspace and to the end, and what single parts of cxlvm take, counted in instructions in
+# the nested lab. Exits with 1 when a limit is exceeded. See README.md.
 set -euo pipefail
 shopt -s inherit_errexit
 
@@ -43,6 +44,38 @@ make_bench_guest() {
     install -m 755 "$here/guest_init" "$1/init"
 }
 
+# The benchmarks of single parts, which run in the outer machine too. As shared programs of the release
+# preset: Debian has no archive of Google Benchmark to link a static one with.
+part_benches=(event_loop_bench address_space_bench exit_bench)
+
+# build_part_benches: prints the folder that they are in, brought up to date.
+build_part_benches() {
+    local folder=$CXLVM_BUILD_DIR/bench/release log=$CXLVM_BUILD_DIR/lab/logs/part-benches.log
+    need_packages "to build the benches" cmake ninja-build g++ libbenchmark-dev || return 1
+    outer_say "building the benches in $folder"
+    (
+        exec 9>"$CXLVM_BUILD_DIR/lab/part-benches.lock"
+        flock 9
+        cmake -S "$CXLVM_SOURCE_DIR" --preset release -B "$folder" -D CXLVM_TESTS=OFF \
+            -D CXLVM_BENCH=ON &&
+            cmake --build "$folder" --target "${part_benches[@]}"
+    ) >"$log" 2>&1 || {
+        outer_say "the build of the benches failed: $log"
+        return 1
+    }
+    echo "$folder/bench"
+}
+
+# put_with_libraries FOLDER PROGRAM...: the programs into bin, and what ldd says that they need.
+put_with_libraries() {
+    local file
+    install -s -m 755 "${@:2}" "$1/bin/" || return 1
+    while read -r file; do
+        mkdir -p "$1$(dirname "$file")"
+        cp -L "$file" "$1$file" || return 1
+    done < <(ldd "${@:2}" | grep -oE '/[^ ]+ \(' | sed 's/ ($//' | sort -u)
+}
+
 outer_begin
 payload=$outer_work/payload
 mkdir -p "$payload/lab/bench" "$payload/bin"
@@ -50,6 +83,9 @@ binary=''
 if [[ $variants != qemu ]]; then
     binary=$(cxlvm_binary)
     strip -o "$payload/bin/cxlvm" "$binary"
+    folder=$(build_part_benches)
+    put_with_libraries "$payload" "${part_benches[@]/#/$folder/}"
+    cp "$here/google_benchmark.awk" "$payload/lab/bench/"
 fi
 static_program "$here/measure.cpp" "$payload/bin/measure"
 cp "$here/measure_all.sh" "$payload/lab/scenario.sh"

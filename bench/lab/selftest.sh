@@ -61,4 +61,31 @@ TEXT
 expect "the table says which limit is exceeded" \
     "$(table "$lines" "$verdicts" | grep -c 'EXCEEDED$')" 1
 
+# Google Benchmark's JSON, as much of it as counts.
+entry() {
+    printf '    {\n      "name": "%s",\n      "run_name": "%s",\n' "$1" "$1"
+    shift
+    printf '      %s,\n' "$@"
+    printf '      "time_unit": "ns"\n    },\n'
+}
+# read_json KIND: what is read from standard input, and with what exit code.
+read_json() {
+    local code=0
+    awk -v prefix=p -v kind="$1" -f "$here/google_benchmark.awk" || code=$?
+    echo "exit $code"
+}
+expect "operations a second, and the most allocations of any" "$({
+    entry read '"allocs/op": 2.5000000000000000e-01' '"items_per_second": 1.2500000000000000e+06'
+    entry post/256/real_time '"allocs/op": 0.0000000000000000e+00' '"items_per_second": 4.0e+00'
+} | read_json ops_per_s | tr '\n' ,)" \
+    "p_read_ops_per_s 1250000,p_post_256_ops_per_s 4,p_allocations_per_op 0.25,exit 0,"
+expect "nanoseconds of one" \
+    "$(entry run_bare/out/manual_time '"items_per_second": 2.0e+06' | read_json ns | tr '\n' ,)" \
+    "p_bare_out_ns 500,exit 0,"
+expect "a benchmark that failed" "$(entry read '"error_occurred": true' \
+    '"error_message": "KVM_RUN failed"' | read_json ns | tr '\n' ,)" \
+    "read: KVM_RUN failed,no benchmark was run,exit 1,"
+expect "a filter that matches nothing" "$(echo "" | read_json ns | tr '\n' ,)" \
+    "no benchmark was run,exit 1,"
+
 exit "$failed"
