@@ -167,8 +167,22 @@ lab_scenarios() {
     done < <(tests/lab/run.sh --list)
 }
 
+# The one limit of the bench that needs no measuring.
+static_size() {
+    local size limit
+    limit=$(sed -n 's/^cxlvm_binary_bytes //p' bench/lab/limits)
+    strip -o "$results/cxlvm.stripped" build/static/cxlvm
+    size=$(stat -c %s "$results/cxlvm.stripped")
+    if ((size <= limit)); then
+        verdict "static stripped-size PASS"
+    else
+        verdict "static stripped-size FAIL $size bytes, at most $limit"
+    fi
+}
+
 lab_stage() {
     build static cxlvm_cli || return 0
+    static_size
     say "lab"
     lab_scenarios </dev/null
 }
