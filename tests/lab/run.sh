@@ -6,9 +6,7 @@ shopt -s inherit_errexit
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 CXLVM_SOURCE_DIR=$(cd "$here/../.." && pwd)
-CXLVM_BUILD_DIR=${CXLVM_BUILD_DIR:-$CXLVM_SOURCE_DIR/build}
-mkdir -p "$CXLVM_BUILD_DIR"
-CXLVM_BUILD_DIR=$(cd "$CXLVM_BUILD_DIR" && pwd)
+CXLVM_BUILD_DIR=$(realpath -m "${CXLVM_BUILD_DIR:-$CXLVM_SOURCE_DIR/build}")
 # shellcheck source-path=SCRIPTDIR source=lib/packages.sh
 source "$here/lib/packages.sh"
 # shellcheck source-path=SCRIPTDIR source=lib/kernels.sh
@@ -43,6 +41,7 @@ TEXT
 }
 
 with_icount='' with_qemu='' scenarios=() mode=run
+waiting=() why='' # scenarios that have no verdict yet, and what keeps them from it
 for argument in "$@"; do
     case $argument in
         --icount) with_icount=1 ;;
@@ -122,20 +121,30 @@ run_machine() {
     verdict="FAIL: the emulation of the outer machine stood still twice"
 }
 
+# at_end: every scenario has a verdict, however this script ends: before the machine is there, too.
+at_end() {
+    local status=$? name
+    outer_end
+    for name in "${waiting[@]}"; do
+        echo "lab: $name: FAIL: ${why:-run.sh ended before there was a verdict, exit code $status}"
+    done
+    ((${#waiting[@]} == 0 || status != 0)) || exit 1
+}
+
 # run_scenario NAME: prints the verdict's line last.
 run_scenario() {
     local name=$1 folder verdict logs=$CXLVM_BUILD_DIR/lab/logs/$1 time kernels
     folder=$outer_work/payload
     rm -rf "$folder" "$logs" "$outer_work"/*.log
-    mkdir -p "$folder/lab" "$logs"
-    cp "$here/scenarios/$name.sh" "$folder/lab/scenario.sh"
     IFS=, read -ra kernels <<<"$(scenario_need "$name" kernels 6.1)"
     time=$(scenario_need "$name" time 180)
     time=$((time * (1 + ${with_icount:-0}) * ${LAB_TIME:-100} / 100))
-    if ! put_vmm "$folder"; then
+    if ! mkdir -p "$folder/lab" "$logs" || ! cp "$here/scenarios/$name.sh" "$folder/lab/scenario.sh"; then
+        verdict="FAIL: $CXLVM_BUILD_DIR/lab cannot be written"
+    elif ! put_vmm "$folder"; then
         verdict="FAIL: no cxlvm to test"
     elif ! outer_image "$(scenario_need "$name" outer 6.1)" "$folder" "${kernels[@]}"; then
-        verdict="FAIL: the outer machine could not be made"
+        verdict="FAIL: the outer machine could not be made: the lines above say why"
     else
         run_machine "$name" "$time"
     fi
@@ -147,6 +156,7 @@ run_scenario() {
             sed 's/^/    outer: /' || true
         echo "    the whole consoles: $logs"
     fi
+    waiting=("${waiting[@]:1}")
     echo "lab: $name: $verdict"
     [[ $verdict == PASS ]]
 }
@@ -163,7 +173,14 @@ case $mode in
             usage >&2
             exit 2
         fi
-        outer_begin
+        waiting=("${scenarios[@]}")
+        outer_exit=at_end
+        outer_begin || {
+            mapfile -t missing < <(missing_packages "${outer_packages[@]}")
+            why="the lab cannot be set up in $CXLVM_BUILD_DIR/lab"
+            ((${#missing[@]} == 0)) || why="packages are missing: ${missing[*]}"
+            exit 1
+        }
         failed=0
         for scenario in "${scenarios[@]}"; do
             run_scenario "$scenario" || failed=1

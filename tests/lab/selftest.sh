@@ -111,4 +111,41 @@ expect "one that lives has its time" \
     "$(machine 6 'while :; do echo alive; sleep 1; done')" 1
 expect "one that must be silent is not asked" "$(machine 6 'exec sleep 300' lab_silent=1)" 1
 
+# run.sh on a system that lacks everything, or where something cannot be fetched: stand-ins for
+# Debian's programs, of which INSTALLED says what dpkg-query answers.
+fakes=$CXLVM_BUILD_DIR/fakes
+mkdir "$fakes"
+stand_in() {
+    printf '#!/bin/sh\n%s\n' "$2" >"$fakes/$1"
+    chmod +x "$fakes/$1"
+}
+# shellcheck disable=SC2016  # variables of the stand-ins
+{
+    stand_in dpkg-query 'printf "%s" "$INSTALLED"'
+    stand_in sudo 'exec "$@"'
+    stand_in apt-get 'exit 100'
+    stand_in qemu-system-x86_64 'echo "version 99."'
+}
+# last_line_and_code VARIABLE=VALUE VARIABLE=VALUE SCENARIO...
+last_line_and_code() {
+    local status=0
+    PATH=$fakes:$PATH CXLVM=$(type -P true) env CXLVM_BUILD_DIR="$CXLVM_BUILD_DIR/of-run" "${@:1:2}" \
+        "$here/run.sh" "${@:3}" >"$CXLVM_BUILD_DIR/lines" 2>/dev/null || status=$?
+    echo "$(tail -n 1 "$CXLVM_BUILD_DIR/lines") $status"
+}
+expect "packages that cannot be installed fail the scenario, by their names" \
+    "$(last_line_and_code INSTALLED= LAB_TIME=100 boot)" \
+    "lab: boot: FAIL: packages are missing: ${outer_packages[*]} 1"
+last_line_and_code INSTALLED= LAB_TIME=100 boot smp >/dev/null
+expect "and each of several" "$(grep -c '^lab: [a-z]*: FAIL: packages' "$CXLVM_BUILD_DIR/lines")" 2
+expect "a kernel that cannot be fetched fails it" \
+    "$(last_line_and_code INSTALLED=installed LAB_TIME=100 boot)" \
+    "lab: boot: FAIL: the outer machine could not be made: the lines above say why 1"
+expect "a folder that cannot be made fails it" \
+    "$(last_line_and_code INSTALLED=installed CXLVM_BUILD_DIR=/proc/none boot)" \
+    "lab: boot: FAIL: the lab cannot be set up in /proc/none/lab 1"
+expect "an error of the script's own fails it" \
+    "$(last_line_and_code INSTALLED=installed LAB_TIME=no-number boot)" \
+    "lab: boot: FAIL: run.sh ended before there was a verdict, exit code 1 1"
+
 exit "$failed"

@@ -18,9 +18,9 @@ emulator_major() { "$@" --version 2>/dev/null | sed -n '1s/.*version \([0-9]*\)\
 emulator_unpacked() (
     codename=$(. /etc/os-release && echo "${VERSION_CODENAME:-}")
     suite=$codename-backports
-    mkdir -p "$CXLVM_KERNEL_DIR" "$CXLVM_QEMU_DIR"
-    exec 9>"$CXLVM_KERNEL_DIR/lock"
-    flock 9
+    mkdir -p "$CXLVM_KERNEL_DIR" "$CXLVM_QEMU_DIR" || exit 1
+    exec 9>"$CXLVM_KERNEL_DIR/lock" || exit 1
+    flock 9 || exit 1
     suite_lists "$suite" || exit 1
     version=$(suite_apt "$suite" apt-cache show --no-all-versions qemu-system-x86 |
         sed -n 's/^Version: //p')
@@ -32,15 +32,15 @@ emulator_unpacked() (
             libjpeg62-turbo libnettle8 libnuma1 libpixman-1-0 libpmem1 libpng16-16 librdmacm1 \
             libsasl2-2 libseccomp2 libslirp0 libudev1 liburing2 libvdeplug2 libzstd1 seabios || exit 1
         echo "emulator: fetching QEMU $version of $suite" >&2
-        work=$(mktemp -d "$CXLVM_QEMU_DIR/work.XXXXXX")
+        work=$(mktemp -d "$CXLVM_QEMU_DIR/work.XXXXXX") || exit 1
         trap 'rm -rf "$work"' EXIT
-        mkdir "$work/packages" "$work/root"
+        mkdir "$work/packages" "$work/root" || exit 1
         (cd "$work/packages" && retry suite_apt "$suite" apt-get download qemu-system-x86 \
             qemu-system-common qemu-system-data >&2) || exit 1
         for package in "$work"/packages/*.deb; do
             dpkg -x "$package" "$work/root" || exit 1
         done
-        mv "$work/root" "$target"
+        mv "$work/root" "$target" || exit 1
     fi
     echo "$target"
 )
@@ -58,7 +58,7 @@ emulator_find() {
         emulator=(env "QEMU_MODULE_DIR=$folder/usr/lib/x86_64-linux-gnu/qemu"
             "$folder/usr/bin/qemu-system-x86_64" -L "$folder/usr/share/qemu" -L /usr/share/seabios
             -L /usr/share/qemu)
-        if (($(emulator_major "${emulator[@]}") + 0 >= emulator_least)); then
+        if (($(emulator_major "${emulator[@]}" || true) + 0 >= emulator_least)); then
             return
         fi
     fi

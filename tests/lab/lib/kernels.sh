@@ -77,14 +77,14 @@ suite_lists() {
         kernels_say "apt's sources name no Debian mirror: set CXLVM_DEBIAN_MIRROR=URI"
         return 1
     fi
-    mkdir -p "$state/lists/partial" "$state/cache/archives/partial"
+    mkdir -p "$state/lists/partial" "$state/cache/archives/partial" || return 1
     {
         echo "deb [signed-by=$CXLVM_DEBIAN_KEYRING] $mirror $suite main"
         # The newest kernel of a stable release is in its security archive.
         if [[ $suite != *-* ]] && security=$(debian_mirror -security); then
             echo "deb [signed-by=$CXLVM_DEBIAN_KEYRING] $security $suite-security main"
         fi
-    } >"$state/sources.list"
+    } >"$state/sources.list" || return 1
     kernels_say "reading the package lists of $suite"
     if retry suite_apt "$suite" apt-get update >&2; then
         touch "$state/stamp"
@@ -109,9 +109,9 @@ newest_release() {
 # debian_kernel SUITE SERIES: see the top of the file.
 debian_kernel() (
     suite=$1 series=$2
-    mkdir -p "$CXLVM_KERNEL_DIR"
-    exec 9>"$CXLVM_KERNEL_DIR/lock"
-    flock 9
+    mkdir -p "$CXLVM_KERNEL_DIR" || exit 1
+    exec 9>"$CXLVM_KERNEL_DIR/lock" || exit 1
+    flock 9 || exit 1
     suite_lists "$suite" || exit 1
     mapfile -t names < <(suite_apt "$suite" apt-cache pkgnames linux-)
     release=$(newest_release "$series" "${names[@]}")
@@ -135,9 +135,9 @@ debian_kernel() (
     if [[ ! -e $target/release ]]; then
         need_packages "to index the modules of a kernel that is not installed" kmod || exit 1
         kernels_say "fetching $release ($version) of $suite"
-        work=$(mktemp -d "$CXLVM_KERNEL_DIR/work.XXXXXX")
+        work=$(mktemp -d "$CXLVM_KERNEL_DIR/work.XXXXXX") || exit 1
         trap 'rm -rf "$work"' EXIT
-        mkdir "$work/packages" "$work/root"
+        mkdir "$work/packages" "$work/root" || exit 1
         (cd "$work/packages" && retry suite_apt "$suite" apt-get download "${packages[@]}" >&2) ||
             exit 1
         for package in "$work"/packages/*.deb; do
@@ -145,19 +145,19 @@ debian_kernel() (
         done
         # Newer packages keep modules, and some the image, below /usr only.
         if [[ ! -e $work/root/lib/modules ]]; then
-            mkdir -p "$work/root/lib"
-            mv "$work/root/usr/lib/modules" "$work/root/lib/modules"
+            mkdir -p "$work/root/lib" &&
+                mv "$work/root/usr/lib/modules" "$work/root/lib/modules" || exit 1
         fi
         image=$(find "$work/root" -name 'vmlinuz*' -type f | head -1)
         if [[ -z $image ]]; then
             kernels_say "no vmlinuz in ${packages[*]}"
             exit 1
         fi
-        ln -s "${image#"$work/root/"}" "$work/root/vmlinuz"
+        ln -s "${image#"$work/root/"}" "$work/root/vmlinuz" || exit 1
         PATH=$PATH:/sbin:/usr/sbin depmod -b "$work/root" "$release" || exit 1
-        echo "$release" >"$work/root/release"
+        echo "$release" >"$work/root/release" || exit 1
         rm -rf "$target"
-        mv "$work/root" "$target"
+        mv "$work/root" "$target" || exit 1
     fi
     echo "$target"
 )

@@ -19,17 +19,22 @@ outer_silence=60                        # seconds without one: it gives one ever
 outer_cpu=EPYC,-xsave,-xsavec,-avx,-avx2,-f16c,-fma
 outer_cpu+=,-rdseed,-sha-ni,-fxsr-opt,-misalignsse,-3dnowprefetch,-osvw,-topoext,-nrip-save
 
+outer_packages=(qemu-system-x86 busybox-static cpio xz-utils zstd lz4 kmod g++ debian-archive-keyring)
+
 outer_say() { echo "lab: $*" >&2; }
 
+# outer_begin: a script that has more to do at its end than outer_end names a function of its own, which
+# calls it, in outer_exit.
 outer_begin() {
-    need_packages "for the outer machine of the nested lab: QEMU, busybox, archives of its files" \
-        qemu-system-x86 busybox-static cpio xz-utils zstd lz4 kmod g++ debian-archive-keyring
-    mkdir -p "$outer_cache" "$CXLVM_BUILD_DIR/lab/logs"
-    emulator_find
-    outer_work=$(mktemp -d "$CXLVM_BUILD_DIR/lab/run.XXXXXX")
-    trap outer_end EXIT
+    # shellcheck disable=SC2064  # the function of now
+    trap "${outer_exit:-outer_end}" EXIT
     trap 'exit 130' INT
     trap 'exit 143' TERM HUP
+    need_packages "for the outer machine of the nested lab: QEMU, busybox, archives of its files" \
+        "${outer_packages[@]}" || return 1
+    mkdir -p "$outer_cache" "$CXLVM_BUILD_DIR/lab/logs" || return 1
+    emulator_find
+    outer_work=$(mktemp -d "$CXLVM_BUILD_DIR/lab/run.XXXXXX")
 }
 
 outer_end() {
@@ -58,15 +63,15 @@ cached_part() {
     shift 2
     part=$outer_cache/$name-$(sha256sum <<<"$key" | cut -c1-16).cpio
     if [[ ! -e $part ]]; then
-        folder=$(mktemp -d "$outer_work/part.XXXXXX")
+        folder=$(mktemp -d "$outer_work/part.XXXXXX") || return 1
         "$1" "$folder" "${@:2}" || return 1
         pack "$folder" "$folder.cpio" || return 1
         rm -f "$outer_cache/$name"-*.cpio
-        mv "$folder.cpio" "$part"
+        mv "$folder.cpio" "$part" || return 1
         rm -rf "$folder"
     fi
     # A newer part of the same name may take its place while this run still needs it.
-    ln -f "$part" "$outer_work/" 2>/dev/null || cp "$part" "$outer_work/"
+    ln -f "$part" "$outer_work/" 2>/dev/null || cp "$part" "$outer_work/" || return 1
     echo "$outer_work/${part##*/}"
 }
 
@@ -75,17 +80,17 @@ sum_of() { sha256sum "$@" | sha256sum; }
 # put_busybox FOLDER: busybox under all its names.
 put_busybox() {
     local applet
-    mkdir -p "$1"/{bin,proc,sys,dev}
-    install -m 755 "$(command -v busybox)" "$1/bin/busybox"
+    mkdir -p "$1"/{bin,proc,sys,dev} || return 1
+    install -m 755 "$(command -v busybox)" "$1/bin/busybox" || return 1
     while read -r applet; do
-        [[ $applet == busybox ]] || ln -s busybox "$1/bin/$applet"
+        [[ $applet == busybox ]] || ln -s busybox "$1/bin/$applet" || return 1
     done < <(busybox --list)
 }
 
 # put_modules FOLDER KERNEL MODULE...: uncompressed, with names that sort in the order of insertion.
 put_modules() {
     local folder=$1 file name number=10
-    mkdir -p "$folder/modules"
+    mkdir -p "$folder/modules" || return 1
     while read -r file; do
         name=${file##*/}
         case $name in
@@ -100,8 +105,8 @@ make_outer_base() {
     local folder=$1 kernel=$2
     put_busybox "$folder" || return 1
     put_modules "$folder" "$kernel" irqbypass kvm kvm-amd || return 1
-    install -m 755 "$outer_folder/outer/init" "$folder/init"
-    mkdir "$folder/lab"
+    install -m 755 "$outer_folder/outer/init" "$folder/init" || return 1
+    mkdir "$folder/lab" || return 1
     cp "$outer_folder"/outer/{lib,shell}.sh "$folder/lab/" || return 1
     put_programs "$folder" "$outer_folder"/outer/*.cpp
 }
@@ -111,7 +116,7 @@ make_guest() {
     local folder=$1 kernel=$2
     put_busybox "$folder" || return 1
     put_modules "$folder" "$kernel" button evdev pvpanic-mmio || return 1
-    install -m 755 "$CXLVM_SOURCE_DIR/tests/guest/init" "$folder/init"
+    install -m 755 "$CXLVM_SOURCE_DIR/tests/guest/init" "$folder/init" || return 1
     put_programs "$folder"
 }
 
@@ -131,11 +136,11 @@ static_program() {
 # The peer: Debian's QEMU with its libraries and the firmware that microvm wants.
 make_qemu() {
     local folder=$1 file
-    mkdir -p "$folder"/{bin,usr/share/qemu}
+    mkdir -p "$folder"/{bin,usr/share/qemu} || return 1
     file=$(command -v qemu-system-x86_64) || return 1
-    cp "$file" "$folder/bin/"
+    cp "$file" "$folder/bin/" || return 1
     while read -r file; do
-        mkdir -p "$folder$(dirname "$file")"
+        mkdir -p "$folder$(dirname "$file")" || return 1
         cp -L "$file" "$folder$file" || return 1
     done < <(ldd "$file" | grep -oE '/[^ ]+')
     for file in bios-microvm.bin linuxboot_dma.bin pvh.bin kvmvapic.bin qboot.rom; do
@@ -219,7 +224,7 @@ outer_image() {
     local outer inner series folder=$2 part kernels
     local -a parts
     outer=$(lab_kernel "$1") || return 1
-    cp "$outer/vmlinuz" "$outer_work/vmlinuz"
+    cp "$outer/vmlinuz" "$outer_work/vmlinuz" || return 1
     part=$(cached_part "outer-$1" "$outer $(busybox | head -1) $(sum_of "$outer_folder"/outer/* \
         "$CXLVM_SOURCE_DIR"/tests/guest/* "$outer_folder"/lib/outer.sh)" make_outer_base "$outer") || return 1
     parts=("$part")
@@ -231,20 +236,20 @@ outer_image() {
     for series in "${@:3}"; do
         inner=$(lab_kernel "$series") || return 1
         kernels=$folder/lab/kernels/$series
-        mkdir -p "$kernels"
+        mkdir -p "$kernels" || return 1
         part=$(cached_part "guest-$series" "$inner $(busybox | head -1) $(sum_of \
             "$CXLVM_SOURCE_DIR"/tests/guest/* "$outer_folder"/lib/outer.sh)" \
             make_guest "$inner") || return 1
-        cp "$part" "$kernels/initrd"
-        cp -L "$inner/vmlinuz" "$kernels/bzImage"
+        cp "$part" "$kernels/initrd" || return 1
+        cp -L "$inner/vmlinuz" "$kernels/bzImage" || return 1
         [[ -e $inner/vmlinux ]] || {
             vmlinux_of "$inner/vmlinuz" "$outer_work/vmlinux" &&
                 mv "$outer_work/vmlinux" "$inner/vmlinux"
         } || return 1
-        cp "$inner/vmlinux" "$kernels/vmlinux"
+        cp "$inner/vmlinux" "$kernels/vmlinux" || return 1
     done
     pack "$folder" "$outer_work/payload.cpio" || return 1
-    cat "${parts[@]}" "$outer_work/payload.cpio" >"$outer_work/image.cpio"
+    cat "${parts[@]}" "$outer_work/payload.cpio" >"$outer_work/image.cpio" || return 1
     rm -f "$outer_work/payload.cpio"
 }
 
