@@ -5,33 +5,14 @@
 #include <optional>
 
 #include "devices/register.hpp"
+#include "vmm/cpu/cpuid_leaves.hpp"
 #include "vmm/cpu/extended_state.hpp"
 
-// Leaves and fields: Intel SDM volume 2, CPUID; AMD APM volume 3, appendix E; for 0x4000'00xx the
-// kernel's Documentation/virt/kvm/x86/cpuid.rst, and for 0x4000'0010 the timing leaf that several
-// hypervisors share.
+// Fields: as the leaves of cpuid_leaves.hpp.
 namespace cxlvm::cpu {
 namespace {
 
 using Reg = Register<std::uint32_t>;
-
-enum Leaf : std::uint32_t {
-    kVendor = 0x0,
-    kFeatures = 0x1,
-    kCache = 0x4,
-    kTopology = 0xb,
-    kTscCrystal = 0x15,
-    kTopologyV2 = 0x1f,
-    kHypervisor = 0x4000'0000,
-    kKvmFeatures = 0x4000'0001,
-    kTiming = 0x4000'0010,
-    kHypervisorLast = 0x4000'ffff,
-    kExtendedFeatures = 0x8000'0001,
-    kAddressSize = 0x8000'0008,
-    kAmdCache = 0x8000'001d,
-    kAmdTopology = 0x8000'001e,
-    kAmdTopologyV2 = 0x8000'0026,
-};
 
 // Leaf 1.
 constexpr Field<unsigned, 15, 8> kClflushSize;  // EBX, in units of 8 bytes

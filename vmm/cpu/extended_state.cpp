@@ -6,18 +6,12 @@
 #include <cstdint>
 #include <initializer_list>
 
+#include "vmm/cpu/cpuid_leaves.hpp"
+
 // Features and what they need: Intel SDM volume 2, CPUID, and volume 1, chapters 13 to 18; AMD APM
 // volume 3, appendix E. State components: SDM volume 1, 13.1.
 namespace cxlvm::cpu {
 namespace {
-
-constexpr std::uint32_t kFeatures = 1;
-constexpr std::uint32_t kStructured = 7;
-constexpr std::uint32_t kExtendedState = 0xd;
-constexpr std::uint32_t kTileInformation = 0x1d;
-constexpr std::uint32_t kTileMultiply = 0x1e;
-constexpr std::uint32_t kAvx10 = 0x24;
-constexpr std::uint32_t kExtendedFeatures = 0x8000'0001;
 
 consteval std::uint32_t bits(std::initializer_list<unsigned> numbers) {
     std::uint32_t mask = 0;
