@@ -4,6 +4,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <utility>
 
 namespace cxlvm::io {
 
@@ -11,6 +12,9 @@ Error::Error(std::error_code code, const std::string& context, Fault fault)
     : std::system_error(code),
       message_(code ? context + ": " + code.message() : context),
       fault_(fault) {}
+
+Error::Error(std::error_code code, Whole whole, Fault fault)
+    : std::system_error(code), message_(std::move(whole.message)), fault_(fault) {}
 
 void throw_error(int error, const std::string& context, Fault fault) {
     throw Error(std::error_code(error, std::generic_category()), context, fault);

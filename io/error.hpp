@@ -22,11 +22,18 @@ enum class Fault {
 class Error : public std::system_error {
   public:
     Error(std::error_code code, const std::string& context, Fault fault = Fault::Host);
+    /// A text that says all of it, the cause too.
+    struct Whole {
+        std::string message;
+    };
+    Error(std::error_code code, Whole whole, Fault fault);
 
     [[nodiscard]] Fault fault() const noexcept { return fault_; }
     /// errno of the failed call, or 0 when no call failed.
     [[nodiscard]] int errno_value() const noexcept { return code().value(); }
-    /// One line: "context: cause", or the context alone when no call failed.
+    /// One line: "context: cause", or the context alone when no call failed. What is about the
+    /// value of an option begins with that option as the command line has it, "--memory: ", so that
+    /// a front end can name what the value really came from.
     [[nodiscard]] const char* what() const noexcept override { return message_.c_str(); }
 
   private:

@@ -11,6 +11,7 @@
 #include <system_error>
 
 #include "io/error.hpp"
+#include "io/open_error.hpp"
 
 namespace cxlvm::io {
 
@@ -58,15 +59,10 @@ std::string prefix_of(std::string_view option) {
 Fd open_file(const std::string& path, int flags, unsigned mode, std::string_view option) {
     const int fd = retry_eintr([&] { return ::open(path.c_str(), flags | O_CLOEXEC, mode); });
     if (fd < 0) {
-        const bool host = errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == EIO;
-        const int error = errno;
-        struct stat status {};
-        if (error == ENXIO && ::stat(path.c_str(), &status) == 0 && S_ISFIFO(status.st_mode)) {
-            throw_input(prefix_of(option) + path +
-                        ": nobody reads this pipe; start its reader first");
-        }
-        throw_error(error, prefix_of(option) + "cannot open " + path,
-                    host ? Fault::Host : Fault::Input);
+        const bool reads = (flags & O_ACCMODE) == O_RDONLY;
+        throw_open_error(errno, {.path = path,
+                                 .purpose = reads ? OpenPurpose::Read : OpenPurpose::Write,
+                                 .option = option});
     }
     return Fd(fd);
 }
@@ -84,7 +80,12 @@ std::optional<Fd> open_descriptor(std::string_view path, const std::string& what
     }
     Fd copy(::fcntl(number, F_DUPFD_CLOEXEC, 0));
     if (!copy) {
-        throw_errno(what, errno == EBADF ? Fault::Input : Fault::Host);
+        if (errno == EBADF) {
+            throw_input(what +
+                        ": no such descriptor is open; open it for cxlvm, as the shell does " +
+                        "with " + std::to_string(number) + "<FILE");
+        }
+        throw_errno(what);
     }
     return copy;
 }

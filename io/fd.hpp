@@ -40,8 +40,7 @@ class Fd {
 };
 
 /// open(2) with O_CLOEXEC added. Throws Error naming `path`, and before it `option`, where it was
-/// given by one; a path that does not exist, is a folder or may not be read is the caller's input,
-/// so its Fault is Input.
+/// given by one, with the Fault and the remedy of io/open_error.hpp.
 [[nodiscard]] Fd open_file(const std::string& path, int flags, unsigned mode = 0,
                            std::string_view option = {});
 

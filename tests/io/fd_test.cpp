@@ -83,7 +83,8 @@ TEST(OpenFile, NamesAMissingFileAsTheCallersFault) {
         (void)open_file("/nonexistent/file", O_RDONLY);
         FAIL() << "nothing was thrown";
     } catch (const Error& error) {
-        EXPECT_STREQ(error.what(), "cannot open /nonexistent/file: No such file or directory");
+        EXPECT_STREQ(error.what(),
+                     "cannot open /nonexistent/file: No such file or directory; check the path");
         EXPECT_EQ(error.fault(), Fault::Input);
     }
 }
@@ -93,8 +94,9 @@ TEST(OpenFile, NamesTheOptionThatTheFileWasGivenBy) {
         (void)open_file("/nonexistent/file", O_RDONLY, 0, "--kernel");
         FAIL() << "nothing was thrown";
     } catch (const Error& error) {
-        EXPECT_STREQ(error.what(),
-                     "--kernel: cannot open /nonexistent/file: No such file or directory");
+        EXPECT_STREQ(
+            error.what(),
+            "--kernel: cannot open /nonexistent/file: No such file or directory; check the path");
         EXPECT_EQ(error.fault(), Fault::Input);
     }
 }
@@ -117,8 +119,8 @@ TEST(OpenRegularFile, RefusesEverythingElseWithoutWaiting) {
         (void)open_file(pipe, O_WRONLY | O_NONBLOCK, 0, "--log");
         ADD_FAILURE() << "nothing was thrown";
     } catch (const Error& error) {
-        EXPECT_EQ(error.what(),
-                  "--log: " + pipe + ": nobody reads this pipe; start its reader first");
+        EXPECT_EQ(error.what(), "--log: cannot open " + pipe +
+                                    ": nobody reads this pipe; start its reader first");
     }
     ::unlink(pipe.c_str());
     EXPECT_TRUE(open_regular_file("/proc/self/exe"));

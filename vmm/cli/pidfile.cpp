@@ -12,6 +12,7 @@
 #include <string_view>
 
 #include "io/error.hpp"
+#include "io/open_error.hpp"
 
 namespace cxlvm::cli {
 
@@ -22,7 +23,7 @@ std::optional<pid_t> read_pid(const io::Fd& file, const std::string& path) {
     std::array<char, 32> buffer{};
     const ssize_t size = ::pread(file.get(), buffer.data(), buffer.size(), 0);
     if (size < 0) {
-        io::throw_errno(path, io::Fault::Input);
+        io::throw_errno("--pidfile: cannot read " + path, io::Fault::Input);
     }
     if (size == 0) {
         return std::nullopt;
@@ -52,7 +53,7 @@ io::Fd lock_file(const std::string& path) {
             io::open_file(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK, 0644, "--pidfile");
         struct stat status {};
         if (::fstat(file.get(), &status) != 0 || !S_ISREG(status.st_mode)) {
-            io::throw_input(fmt::format("--pidfile: {}: not an ordinary file", path));
+            io::throw_input(fmt::format("--pidfile: {}: not an ordinary file; give another", path));
         }
         if (io::retry_eintr([&] { return ::flock(file.get(), LOCK_EX | LOCK_NB); }) != 0) {
             if (errno != EWOULDBLOCK) {
@@ -78,7 +79,10 @@ Pidfile::Pidfile(const std::string& path)
         ::pwrite(file_.get(), text.data(), text.size(), 0) != static_cast<ssize_t>(text.size())) {
         const int error = errno;
         ::unlink(path_.c_str());
-        io::throw_error(error, fmt::format("--pidfile: {}", path_), io::Fault::Input);
+        io::throw_open_error(error, {.path = path_,
+                                     .purpose = io::OpenPurpose::Write,
+                                     .option = "--pidfile",
+                                     .action = "write"});
     }
 }
 

@@ -10,6 +10,8 @@
 #include <utility>
 
 #include "io/error.hpp"
+#include "io/fd.hpp"
+#include "io/open_error.hpp"
 
 namespace cxlvm {
 
@@ -41,26 +43,20 @@ class FixedLine final : public Line {
 /// Opened, locked against a second writer, and only then truncated.
 io::Fd open_output(const std::string& path) {
     // O_NONBLOCK: opening a FIFO that nobody reads must fail instead of waiting.
-    const int fd = io::retry_eintr([&] {
-        return ::open(path.c_str(), O_WRONLY | O_CREAT | O_NOCTTY | O_NONBLOCK | O_CLOEXEC, 0666);
-    });
-    if (fd < 0 && errno == ENXIO) {
-        io::throw_input("--serial: " + path + ": nobody reads this FIFO; start its reader first");
-    }
-    if (fd < 0) {
-        io::throw_errno("--serial: cannot open " + path, io::Fault::Input);
-    }
-    io::Fd file(fd);
+    io::Fd file = io::open_file(path, O_WRONLY | O_CREAT | O_NOCTTY | O_NONBLOCK, 0666, "--serial");
     struct stat status {};
-    if (::fstat(fd, &status) != 0 || !S_ISREG(status.st_mode)) {
+    if (::fstat(file.get(), &status) != 0 || !S_ISREG(status.st_mode)) {
         return file;  // a device or a FIFO
     }
-    if (::flock(fd, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) {
-        io::throw_input("serial file " + path +
+    if (::flock(file.get(), LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) {
+        io::throw_input("--serial: " + path +
                         ": another process writes to it; give each VM a file of its own");
     }
-    if (::ftruncate(fd, 0) != 0) {
-        io::throw_errno("--serial: cannot truncate " + path, io::Fault::Input);
+    if (::ftruncate(file.get(), 0) != 0) {
+        io::throw_open_error(errno, {.path = path,
+                                     .purpose = io::OpenPurpose::Write,
+                                     .option = "--serial",
+                                     .action = "truncate"});
     }
     return file;
 }

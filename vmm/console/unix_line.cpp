@@ -14,6 +14,7 @@
 #include <thread>
 
 #include "io/error.hpp"
+#include "io/open_error.hpp"
 #include "io/operations.hpp"
 #include "vmm/console/line.hpp"
 
@@ -66,8 +67,8 @@ sockaddr_un address_of(const std::string& path) {
     sockaddr_un address{};
     address.sun_family = AF_UNIX;
     if (path.empty() || path.size() >= sizeof address.sun_path) {
-        io::throw_input("--serial: \"" + path + "\": a path of 1 to " +
-                        std::to_string(sizeof address.sun_path - 1) + " bytes is needed");
+        io::throw_input("--serial: " + path + ": the path of a socket has at most " +
+                        std::to_string(sizeof address.sun_path - 1) + " bytes; shorten it");
     }
     path.copy(address.sun_path, path.size());
     return address;
@@ -112,7 +113,8 @@ void remove_stale(const std::string& path, const sockaddr_un& address, const Fol
         return;
     }
     if (!S_ISSOCK(status.st_mode)) {
-        io::throw_input("--serial: " + path + ": a file of that name exists");
+        io::throw_input("--serial: " + path +
+                        ": it is there, and no socket; remove it, or give another path");
     }
     // Of the other type: a living listener answers EPROTOTYPE and does not see a client.
     const io::Fd probe(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
@@ -140,7 +142,10 @@ UnixLine::UnixLine(const std::string& path, io::EventLoop& loop, io::Log& log, O
         io::throw_errno("--serial: cannot make the socket " + path);
     }
     if (::bind(listener_.get(), generic(address), sizeof address) != 0) {
-        io::throw_errno("--serial: cannot bind the socket " + path, io::Fault::Input);
+        io::throw_open_error(errno, {.path = path,
+                                     .purpose = io::OpenPurpose::Write,
+                                     .option = "--serial",
+                                     .action = "make the socket"});
     }
     if (::listen(listener_.get(), 4) != 0 || ::lstat(path.c_str(), &identity_) != 0) {
         const int error = errno;

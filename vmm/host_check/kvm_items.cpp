@@ -2,6 +2,7 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/ioctl.h>
+#include <sys/stat.h>
 
 #include <array>
 #include <cerrno>
@@ -9,6 +10,8 @@
 
 #include "io/error.hpp"
 #include "io/fd.hpp"
+#include "io/open_error.hpp"
+#include "vmm/cpu/cpuid_leaves.hpp"
 #include "vmm/host_check/items.hpp"
 #include "vmm/kvm/kvm.hpp"
 
@@ -34,9 +37,8 @@ constexpr std::array kUseful{
 };
 
 unsigned address_bits(std::span<const kvm_cpuid_entry2> leaves) noexcept {
-    constexpr std::uint32_t kAddressLeaf = 0x8000'0008;
     for (const kvm_cpuid_entry2& leaf : leaves) {
-        if (leaf.function == kAddressLeaf) {
+        if (leaf.function == cpu::kAddressSize) {
             // Bits 23:16 are the guest's own width where they differ (AMD APM volume 3, E.4.7).
             const unsigned guest = (leaf.eax >> 16) & 0xff;
             return guest != 0 ? guest : leaf.eax & 0xff;
@@ -59,26 +61,11 @@ std::string message_of(int error) {
 
 CheckItem device_item(const KvmFacts& facts) {
     CheckItem item{.name = "KVM device", .status = Status::Missing, .found = facts.path};
-    switch (facts.open_error) {
-        case 0:
-            break;
-        case ENOENT:
-        case ENODEV:
-        case ENXIO:
-            item.found = fmt::format("no {}", facts.path);
-            item.remedy =
-                "enable SVM or VT-x in the firmware (in a VM: nested virtualisation), then "
-                "modprobe kvm_amd or kvm_intel";
-            return item;
-        case EACCES:
-        case EPERM:
-            item.found = fmt::format("{} may not be opened by this user", facts.path);
-            item.remedy = "usermod -aG kvm $USER, then log in again";
-            return item;
-        default:
-            item.found = fmt::format("{}: {}", facts.path, message_of(facts.open_error));
-            item.remedy = "see the kernel's log (dmesg) for kvm";
-            return item;
+    if (facts.open_error != 0) {
+        const auto known = io::open_remedy(facts.open_error, io::OpenPurpose::Kvm, S_IFCHR);
+        item.found = fmt::format("{}: {}", facts.path, message_of(facts.open_error));
+        item.remedy = known.remedy.empty() ? "see the kernel's log (dmesg) for kvm" : known.remedy;
+        return item;
     }
     if (facts.api_version != KVM_API_VERSION) {
         item.found = facts.api_version < 0

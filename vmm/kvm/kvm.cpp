@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "io/error.hpp"
+#include "io/open_error.hpp"
 #include "vmm/layout.hpp"
 
 namespace cxlvm {
@@ -62,28 +63,15 @@ class WithArray {
 };
 
 io::Fd open_device(const std::string& device) {
-    if (auto copy = io::open_descriptor(device, "KVM device " + device)) {
+    if (auto copy = io::open_descriptor(device, "--kvm: " + device)) {
         return std::move(*copy);
     }
     io::Fd fd(::open(device.c_str(), O_RDWR | O_CLOEXEC));
     if (fd) {
         return fd;
     }
-    switch (errno) {
-        case ENOENT:
-        case ENODEV:
-        case ENXIO:
-            io::throw_errno("open " + device +
-                            " (load KVM with `modprobe kvm-amd` or `modprobe kvm-intel`; "
-                            "virtualization may have to be switched on in the firmware)");
-        case EACCES:
-        case EPERM:
-            io::throw_errno("open " + device +
-                            " (join the group that may use it: `usermod -aG kvm $USER`, then log "
-                            "in again)");
-        default:
-            io::throw_errno("open " + device);
-    }
+    io::throw_open_error(errno,
+                         {.path = device, .purpose = io::OpenPurpose::Kvm, .option = "--kvm"});
 }
 
 /// Flags of KVM_CAP_X2APIC_API.
@@ -110,24 +98,25 @@ std::span<const KvmCapability> required_capabilities() noexcept {
 Kvm::Kvm(const std::string& device) : fd_(open_device(device)) {
     const int version = call(fd_, KVM_GET_API_VERSION, 0);
     if (version < 0) {
-        io::throw_errno(device + " is not a KVM device: KVM_GET_API_VERSION");
+        io::throw_input("--kvm: " + device + ": not a KVM device; give /dev/kvm, the default");
     }
     if (version != KVM_API_VERSION) {
-        io::throw_error(0, fmt::format("{}: KVM interface version {} instead of {}", device,
+        io::throw_error(0, fmt::format("--kvm: {}: KVM interface version {} instead of {}", device,
                                        version, KVM_API_VERSION));
     }
     for (const KvmCapability& required : kRequired) {
         if (capability(required.number) <= 0) {
             io::throw_error(
-                0, fmt::format("{}: this KVM lacks KVM_CAP_{}; Linux 4.13 or newer is needed",
-                               device, required.name));
+                0,
+                fmt::format("--kvm: {}: this KVM lacks KVM_CAP_{}; Linux 4.13 or newer is needed",
+                            device, required.name));
         }
     }
     run_size_ = static_cast<std::size_t>(
         call_or_throw(fd_, "KVM_GET_VCPU_MMAP_SIZE", KVM_GET_VCPU_MMAP_SIZE, 0));
     if (run_size_ < sizeof(kvm_run)) {
-        io::throw_error(
-            0, fmt::format("{}: a vCPU mapping of {} bytes is too small", device, run_size_));
+        io::throw_error(0, fmt::format("--kvm: {}: a vCPU mapping of {} bytes is too small", device,
+                                       run_size_));
     }
 }
 
@@ -172,9 +161,11 @@ bool Kvm::has_wide_apic_ids() const noexcept {
 KvmVm::KvmVm(const Kvm& kvm)
     : fd_(io::retry_eintr([&] { return ::ioctl(kvm.fd(), KVM_CREATE_VM, 0UL); })) {
     if (!fd_) {
-        io::throw_errno(errno == EBUSY ? "KVM_CREATE_VM (another hypervisor holds the processor's "
-                                         "virtualization extension)"
-                                       : "KVM_CREATE_VM");
+        const int error = errno;
+        io::throw_error(error, error == EBUSY
+                                   ? "KVM_CREATE_VM (another hypervisor, such as VirtualBox, holds "
+                                     "the processor's virtualization extension; end its machines)"
+                                   : "KVM_CREATE_VM");
     }
     std::uint64_t identity_map = layout::kKvmIdentityMap.value();
     call_or_throw(fd_, "KVM_SET_IDENTITY_MAP_ADDR", KVM_SET_IDENTITY_MAP_ADDR, &identity_map);

@@ -62,7 +62,7 @@ TEST_F(ImageFile, RefusesDescriptorsThatAreNone) {
     EXPECT_THAT(failure_to_open("fd=-1"), HasSubstr("number of an open descriptor"));
     EXPECT_THAT(failure_to_open("fd=3x"), HasSubstr("number of an open descriptor"));
     EXPECT_THAT(failure_to_open("fd=99999999999999999999"), HasSubstr("number of an open"));
-    EXPECT_THAT(failure_to_open("fd=1000000"), HasSubstr("fd=1000000: Bad file descriptor"));
+    EXPECT_THAT(failure_to_open("fd=1000000"), HasSubstr("fd=1000000: no such descriptor is open"));
 }
 
 TEST_F(ImageFile, ReportsADescriptorThatIsForWritingOnly) {

@@ -33,12 +33,12 @@ std::string refusal(const std::string& device, io::Fault fault) {
 TEST(KvmDevice, AMissingDeviceNamesTheModulesToLoad) {
     const std::string what = refusal("/dev/there-is-no-kvm", io::Fault::Host);
     EXPECT_NE(what.find("/dev/there-is-no-kvm"), std::string::npos) << what;
-    EXPECT_NE(what.find("modprobe kvm-amd"), std::string::npos) << what;
+    EXPECT_NE(what.find("modprobe kvm_amd"), std::string::npos) << what;
 }
 
 TEST(KvmDevice, AFileThatIsNoKvmIsRefused) {
-    const std::string what = refusal("/dev/null", io::Fault::Host);
-    EXPECT_NE(what.find("/dev/null is not a KVM device"), std::string::npos) << what;
+    const std::string what = refusal("/dev/null", io::Fault::Input);
+    EXPECT_NE(what.find("--kvm: /dev/null: not a KVM device"), std::string::npos) << what;
 }
 
 TEST(KvmDevice, ADescriptorThatIsNoNumberIsAnInputError) {
