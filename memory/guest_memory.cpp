@@ -36,20 +36,6 @@ bool has_file(PageBacking backing) noexcept {
     return backing == PageBacking::Shared || is_hugetlb(backing);
 }
 
-std::uint64_t page_size_of(PageBacking backing) noexcept {
-    switch (backing) {
-        case PageBacking::Huge2M:
-            return 2 * kMiB;
-        case PageBacking::Huge1G:
-            return kGiB;
-        case PageBacking::Shared:
-        case PageBacking::Anonymous:
-        case PageBacking::Transparent:
-            break;
-    }
-    return io::page_size();
-}
-
 // KVM backs guest memory with a large page where guest and host address agree below its size.
 std::uint64_t alignment_of(PageBacking backing) noexcept {
     return backing == PageBacking::Huge1G ? kGiB : 2 * kMiB;
@@ -58,17 +44,17 @@ std::uint64_t alignment_of(PageBacking backing) noexcept {
 void check_size(const GuestMemoryConfig& config) {
     const std::uint64_t page = page_size_of(config.backing);
     if (config.size == 0) {
-        io::throw_input("guest memory: the size is 0");
+        io::throw_input("--memory: the size is 0; give one such as 512M");
     }
     if (!io::is_aligned(config.size, page)) {
         io::throw_input(
-            fmt::format("guest memory: {} bytes are not a multiple of the page size, "
-                        "{}",
+            fmt::format("--memory: {} bytes are not a multiple of the page size; "
+                        "give one of {}",
                         config.size, host::format_size(page)));
     }
     if (!io::is_aligned(config.hole_base.value() | config.high_base.value(), page)) {
         io::throw_input(
-            fmt::format("guest memory: the hole from {} to {} does not lie at a "
+            fmt::format("--memory: the hole from {} to {} does not lie at a "
                         "multiple of the page size, {}",
                         config.hole_base, config.high_base, host::format_size(page)));
     }
@@ -82,7 +68,7 @@ void check_size(const GuestMemoryConfig& config) {
     }();
     if (limit && config.size > *limit) {
         io::throw_input(
-            fmt::format("guest memory: {} is more than the {} (RAM and swap) that this "
+            fmt::format("--memory: {} is more than the {} (RAM and swap) that this "
                         "process can be given; ask for less",
                         host::format_size(config.size), host::format_size(*limit)));
     }
@@ -92,7 +78,7 @@ void check_node(unsigned node) {
     const std::vector<unsigned> nodes = host::memory_nodes();
     if (std::ranges::find(nodes, node) == nodes.end()) {
         io::throw_input(
-            fmt::format("guest memory: NUMA node {} does not exist or has no memory; "
+            fmt::format("--memory: NUMA node {} does not exist or has no memory; "
                         "this host's nodes: {}",
                         node, nodes.empty() ? "none" : fmt::format("{}", fmt::join(nodes, ", "))));
     }
@@ -111,18 +97,22 @@ std::optional<host::HugePagePool> pool_of(const GuestMemoryConfig& config) {
                                       const std::optional<host::HugePagePool>& pool) {
     const std::uint64_t page = page_size_of(config.backing);
     if (!pool) {
-        io::throw_error(ENOMEM, fmt::format("guest memory: this host has no pages of {}",
-                                            host::format_size(page)));
+        throw io::Error(std::make_error_code(std::errc::not_enough_memory),
+                        io::Error::Whole{fmt::format(
+                            "--memory: this host has no huge pages of {}; leave hugepages out",
+                            host::format_size(page))},
+                        io::Fault::Host);
     }
     const std::uint64_t wanted = config.size / page;
     const std::string where =
         config.numa_node ? fmt::format(" on NUMA node {}", *config.numa_node) : std::string();
-    io::throw_error(
-        ENOMEM,
-        fmt::format("guest memory: {} pages of {} are needed and {} are free{}; reserve them with "
-                    "\"echo {} > {}\"",
-                    wanted, host::format_size(page), pool->free, where,
-                    pool->total + wanted - std::min(wanted, pool->free), pool->control));
+    throw io::Error(std::make_error_code(std::errc::not_enough_memory),
+                    io::Error::Whole{fmt::format(
+                        "--memory: {} pages of {} are needed and {} are free{}; reserve them with "
+                        "\"echo {} > {}\"",
+                        wanted, host::format_size(page), pool->free, where,
+                        pool->total + wanted - std::min(wanted, pool->free), pool->control)},
+                    io::Fault::Host);
 }
 
 io::Fd make_file(const GuestMemoryConfig& config) {
@@ -141,7 +131,7 @@ io::Fd make_file(const GuestMemoryConfig& config) {
     }
     if (::ftruncate(file.get(), static_cast<off_t>(config.size)) != 0) {
         io::throw_errno(
-            fmt::format("guest memory: cannot make a file of {}", host::format_size(config.size)));
+            fmt::format("--memory: cannot make a file of {}", host::format_size(config.size)));
     }
     // Whoever is given the descriptor cannot cut the file off under us: that would be a SIGBUS.
     if (::fcntl(file.get(), F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) != 0) {
@@ -169,10 +159,18 @@ io::Mapping map_piece(const GuestMemoryConfig& config, const RamPiece& piece, co
     try {
         return {options, fmt::format("{} of guest memory", host::format_size(options.size))};
     } catch (const io::Error& error) {
-        if (is_hugetlb(config.backing) && error.errno_value() == ENOMEM) {
+        if (error.errno_value() != ENOMEM) {
+            throw;
+        }
+        if (is_hugetlb(config.backing)) {
             throw_no_huge_pages(config, pool);
         }
-        throw;
+        throw io::Error(error.code(),
+                        io::Error::Whole{fmt::format(
+                            "--memory: no room for {} in this process; give less, or raise its "
+                            "limit (ulimit -v)",
+                            host::format_size(options.size))},
+                        error.fault());
     }
 }
 
@@ -245,14 +243,29 @@ void read_file(const io::Fd& file, std::uint64_t offset, std::span<std::byte> ta
 
 }  // namespace
 
-GuestMemory::GuestMemory(const GuestMemoryConfig& config) : config_(config) {
+std::uint64_t page_size_of(PageBacking backing) noexcept {
+    switch (backing) {
+        case PageBacking::Huge2M:
+            return 2 * kMiB;
+        case PageBacking::Huge1G:
+            return kGiB;
+        case PageBacking::Shared:
+        case PageBacking::Anonymous:
+        case PageBacking::Transparent:
+            break;
+    }
+    return io::page_size();
+}
+
+GuestMemory::GuestMemory(const GuestMemoryConfig& config, const PrefaultConfig& taking)
+    : config_(config) {
     check_size(config);
     if (config.numa_node) {
         check_node(*config.numa_node);
     }
     const auto pieces = place_ram(config.size, config.hole_base, config.high_base);
     if (!pieces) {
-        io::throw_input(fmt::format("guest memory: {} do not fit round the hole from {} to {}",
+        io::throw_input(fmt::format("--memory: {} do not fit round the hole from {} to {}",
                                     host::format_size(config.size), config.hole_base,
                                     config.high_base));
     }
@@ -269,7 +282,11 @@ GuestMemory::GuestMemory(const GuestMemoryConfig& config) : config_(config) {
         advise(config, mapping.bytes());
         if (config.backing == PageBacking::Transparent &&
             ::madvise(mapping.bytes().data(), mapping.size(), MADV_HUGEPAGE) != 0) {
-            io::throw_errno("guest memory: this kernel has no transparent huge pages");
+            throw io::Error(
+                std::error_code(errno, std::generic_category()),
+                io::Error::Whole{
+                    "--memory: this kernel has no transparent huge pages; leave thp out"},
+                io::Fault::Host);
         }
         blocks_.push_back({.range = piece.range,
                            .host = mapping.bytes(),
@@ -279,11 +296,9 @@ GuestMemory::GuestMemory(const GuestMemoryConfig& config) : config_(config) {
     if (is_hugetlb(config.backing) && config.numa_node) {
         // The reservation counts the pages of all nodes, and a touch that finds the bound node
         // empty would be a SIGBUS: take them now.
-        try {
-            cxlvm::prefault(prefault_job(config_, blocks_), {});
-        } catch (const io::Error&) {
-            throw_no_huge_pages(config, pool);
-        }
+        PrefaultJob job = prefault_job(config_, blocks_);
+        job.explain = [&] { throw_no_huge_pages(config, pool); };
+        cxlvm::prefault(job, taking);
     }
 }
 

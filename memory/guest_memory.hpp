@@ -3,6 +3,7 @@
 
 #include <array>
 #include <bit>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -37,10 +38,15 @@ struct GuestMemoryConfig {
     Gpa high_base{0x1'0000'0000};
 };
 
+/// Bytes of a page of the backing.
+[[nodiscard]] std::uint64_t page_size_of(PageBacking backing) noexcept;
+
 struct PrefaultConfig {
     unsigned threads = 0;  ///< 0: one per host CPU, at most one per 64 MiB
-    /// Called about once a second, from the calling thread, once it has taken longer than one.
-    std::function<void(std::uint64_t done, std::uint64_t total)> progress;
+    /// Called from the calling thread each time that an interval has passed, and at the end when
+    /// one has. What it throws ends the work and is passed on.
+    std::function<void(std::uint64_t done, std::uint64_t total)> progress{};
+    std::chrono::milliseconds progress_interval{1000};
 };
 
 /// The guest's RAM.
@@ -59,8 +65,8 @@ class GuestMemory {
     /// Throws Error: Input for an absurd size, Host when the memory is not there (the message says
     /// how many huge pages are missing and how to reserve them). More than the host can ever
     /// provide is refused here. Huge pages bound to a NUMA node are taken here, not just reserved:
-    /// the kernel's reservation does not know about nodes.
-    explicit GuestMemory(const GuestMemoryConfig& config);
+    /// the kernel's reservation does not know about nodes; `taking` says how.
+    explicit GuestMemory(const GuestMemoryConfig& config, const PrefaultConfig& taking = {});
 
     [[nodiscard]] std::uint64_t size() const noexcept { return config_.size; }
     [[nodiscard]] PageBacking backing() const noexcept { return config_.backing; }

@@ -10,12 +10,12 @@
 #include <cerrno>
 #include <condition_variable>
 #include <mutex>
+#include <new>
 #include <stop_token>
-#include <system_error>
 #include <thread>
 
-#include "io/block_signals.hpp"
 #include "io/error.hpp"
+#include "io/thread.hpp"
 #include "memory/host_memory.hpp"
 
 // Not in the headers of a C library older than the kernel interface (Linux 5.14).
@@ -192,6 +192,33 @@ class Finish {
     std::size_t arrived_ = 0;
 };
 
+// Threads that are told to stop, and joined, before what they use goes.
+template <typename Body>
+class Workers {
+  public:
+    /// At most `count`: as many as can be had. `body` must outlive this.
+    Workers(std::size_t count, const Body& body) {
+        threads_.reserve(count);
+        try {
+            while (threads_.size() < count) {
+                threads_.emplace_back("cxlvm-prefault",
+                                      [&body, stop = stop_.get_token()] { body(stop); });
+            }
+        } catch (const io::Error&) {
+            return;  // those that started do the work of all
+        }
+    }
+    Workers(const Workers&) = delete;
+    Workers& operator=(const Workers&) = delete;
+    ~Workers() { stop_.request_stop(); }
+
+    [[nodiscard]] std::size_t count() const noexcept { return threads_.size(); }
+
+  private:
+    std::stop_source stop_;
+    std::vector<io::Thread> threads_;
+};
+
 }  // namespace
 
 void prefault(const PrefaultJob& job, const PrefaultConfig& config) {
@@ -201,38 +228,38 @@ void prefault(const PrefaultJob& job, const PrefaultConfig& config) {
     const std::size_t count = std::min(wanted, work.chunk_count());
 
     Finish finish;
-    std::vector<std::jthread> threads;  // joined before what they use goes
-    threads.reserve(count);
-    try {
-        const io::BlockSignals blocked;
-        while (threads.size() < count) {
-            threads.emplace_back([&](const std::stop_token& stop) {
-                if (job.numa_node) {
-                    run_on_node(*job.numa_node);
-                }
-                work.run(stop);
-                finish.arrive();
-            });
+    const auto serve = [&](const std::stop_token& stop) {
+        if (job.numa_node) {
+            run_on_node(*job.numa_node);
         }
-    } catch (const std::system_error&) {
-        // No more threads to be had: those that started do the work, at worst this one.
-        if (threads.empty()) {
-            work.run({});
-        }
+        work.run(stop);
+        finish.arrive();
+    };
+    const Workers workers(count, serve);
+    if (workers.count() == 0) {
+        work.run({});
     }
 
     const auto begin = std::chrono::steady_clock::now();
-    while (!finish.wait(threads.size(), job.progress_interval)) {
+    while (!finish.wait(workers.count(), config.progress_interval)) {
         if (config.progress) {
             config.progress(work.done(), work.total());
         }
     }
     if (work.error() != 0) {
-        io::throw_error(work.error(), fmt::format("cannot populate guest memory, {} of {} done",
-                                                  host::format_size(work.done()),
-                                                  host::format_size(work.total())));
+        if (job.explain) {
+            job.explain();
+        }
+        throw io::Error(
+            std::error_code(work.error(), std::generic_category()),
+            io::Error::Whole{fmt::format(
+                "--memory: cannot populate guest memory, {} of {} done: {}; give less, or leave "
+                "prefault out",
+                host::format_size(work.done()), host::format_size(work.total()),
+                io::errno_text(work.error()))},
+            io::Fault::Host);
     }
-    if (config.progress && std::chrono::steady_clock::now() - begin >= job.progress_interval) {
+    if (config.progress && std::chrono::steady_clock::now() - begin >= config.progress_interval) {
         config.progress(work.done(), work.total());
     }
 }

@@ -33,7 +33,8 @@ struct PrefaultJob {
     ObtainableMemory obtainable_memory = [] { return host::obtainable_memory(); };
     std::optional<unsigned> numa_node{};  ///< the threads run on this node's CPUs when it has any
     PopulateMethod method = PopulateMethod::Kernel;
-    std::chrono::milliseconds progress_interval{1000};
+    /// Called when memory ran out; may throw what says more than prefault() can.
+    std::function<void()> explain{};
 };
 
 /// Throws Error (Host) when the host, or the control group, runs out of memory, which is noticed

@@ -24,8 +24,8 @@ struct VmStatistics {
 };
 
 /// Called now and then on the thread that builds a Vm, about once a second where that takes long
-/// (MemoryConfig::prefault). What it throws ends the building and comes out of the constructor,
-/// with everything released.
+/// (MemoryConfig::prefault, and huge pages of one NUMA node). What it throws ends the building and
+/// comes out of the constructor, with everything released.
 using BuildCheckpoint = std::function<void()>;
 
 /// A virtual machine. Owns everything that it is made of; construction builds it, destruction ends

@@ -22,26 +22,13 @@ constexpr std::uint64_t kMostMemory = 1ULL << 45;
 /// Host nodes that a binding can name (MAX_NUMNODES of a distribution's kernel).
 constexpr unsigned kMostNodes = 1024;
 
-std::uint64_t page_size_of(PageBacking backing) noexcept {
-    switch (backing) {
-        case PageBacking::Huge2M:
-            return 2ULL << 20;
-        case PageBacking::Huge1G:
-            return 1ULL << 30;
-        case PageBacking::Shared:
-        case PageBacking::Anonymous:
-        case PageBacking::Transparent:
-            break;
-    }
-    return 4096;
-}
-
 void validate(const CpuConfig& cpus) {
     if (cpus.count == 0) {
-        io::throw_input("cpus: at least 1 is needed");
+        io::throw_input("--cpus: at least 1 is needed");
     }
     if (cpus.count > kMostCpus) {
-        io::throw_input(fmt::format("cpus: {} is more than {}", cpus.count, kMostCpus));
+        io::throw_input(
+            fmt::format("--cpus: {} are too many; give at most {}", cpus.count, kMostCpus));
     }
     static_cast<void>(cpu::topology_of(cpus));
 }
@@ -49,49 +36,52 @@ void validate(const CpuConfig& cpus) {
 void validate(const MemoryConfig& memory) {
     if (memory.size < kLeastMemory) {
         io::throw_input(
-            fmt::format("memory: {} bytes are too little for any guest; give {}M or "
+            fmt::format("--memory: {} bytes are too little for any guest; give {}M or "
                         "more",
                         memory.size, kLeastMemory >> 20));
     }
     if (memory.size > kMostMemory) {
-        io::throw_input(fmt::format("memory: {} bytes are more than a guest can have ({}T)",
-                                    memory.size, kMostMemory >> 40));
+        io::throw_input(
+            fmt::format("--memory: {} bytes are more than a guest can have; give at most {}T",
+                        memory.size, kMostMemory >> 40));
     }
     const std::uint64_t page = page_size_of(memory.backing);
     if (!io::is_aligned(memory.size, page)) {
         io::throw_input(
-            fmt::format("memory: {} bytes are not a multiple of the page size in use, "
-                        "{} KiB",
+            fmt::format("--memory: {} bytes are not a multiple of the page size in use; "
+                        "give one of {} KiB",
                         memory.size, page >> 10));
     }
     if (memory.numa_node && *memory.numa_node >= kMostNodes) {
-        io::throw_input(fmt::format("memory: there is no host node {}", *memory.numa_node));
+        io::throw_input(fmt::format(
+            "--memory: there is no host node {}; ls /sys/devices/system/node lists them",
+            *memory.numa_node));
     }
 }
 
 void validate(const BootConfig& boot) {
     if (boot.kernel.empty()) {
         if (!boot.initrds.empty()) {
-            io::throw_input("initrd: the built-in guest takes none; give a kernel");
+            io::throw_input("--initrd: the built-in guest takes none; give a kernel with --kernel");
         }
         if (boot.protocol != BootProtocol::Auto) {
             io::throw_input(
-                "boot: the built-in guest is entered in its own way; leave --boot out, or give a "
+                "--boot: the built-in guest is entered in its own way; leave --boot out, or give a "
                 "kernel with --kernel");
         }
     }
     for (const std::string& initrd : boot.initrds) {
         if (initrd.empty()) {
-            io::throw_input("initrd: the file's name is empty");
+            io::throw_input("--initrd: the file's name is empty; give one");
         }
     }
     const std::string cmdline = boot.cmdline.value_or("");
     if (cmdline.size() >= layout::kCommandLineSize) {
-        io::throw_input(fmt::format("cmdline: {} bytes are too many, {} is the most",
+        io::throw_input(fmt::format("--cmdline: {} bytes are too many; give at most {}",
                                     cmdline.size(), layout::kCommandLineSize - 1));
     }
     if (cmdline.find('\0') != std::string::npos) {
-        io::throw_input("cmdline: a zero byte would end it early");
+        io::throw_input("--cmdline: a zero byte would end it early; leave it out");
     }
 }
 
@@ -99,10 +89,10 @@ void validate(const SerialConfig& serial) {
     const bool wants_path =
         serial.kind == SerialConfig::Kind::File || serial.kind == SerialConfig::Kind::Unix;
     if (wants_path && serial.path.empty()) {
-        io::throw_input("serial: file and unix need a path");
+        io::throw_input("--serial: file and unix need a path; give one, as in file=console.txt");
     }
     if (!wants_path && !serial.path.empty()) {
-        io::throw_input("serial: only file and unix take a path, not \"" + serial.path + "\"");
+        io::throw_input("--serial: only file and unix take a path; leave it out: " + serial.path);
     }
 }
 
@@ -114,7 +104,7 @@ void validate(const VmConfig& config) {
     validate(config.boot);
     validate(config.serial);
     if (config.kvm.empty()) {
-        io::throw_input("kvm: the device's path is empty");
+        io::throw_input("--kvm: the device's path is empty; give /dev/kvm");
     }
 }
 

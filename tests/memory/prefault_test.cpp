@@ -22,6 +22,7 @@ namespace {
 
 using test::kPage;
 constexpr std::uint64_t kMiB = 1ULL << 20;
+constexpr std::chrono::milliseconds kAtOnce{0};
 
 std::size_t resident_pages(std::span<std::byte> bytes) {
     std::vector<unsigned char> resident(bytes.size() / kPage);
@@ -61,18 +62,20 @@ TEST(Prefault, ProgressComesFromTheCallingThreadAndNeverGoesBack) {
     PrefaultJob job;
     job.areas = {pages.bytes()};
     job.chunk_size = kPage;
-    job.progress_interval = std::chrono::milliseconds(0);
     const auto caller = std::this_thread::get_id();
     std::uint64_t last = 0;
     int calls = 0;
-    prefault(job, {.threads = 2, .progress = [&](std::uint64_t done, std::uint64_t total) {
-                       EXPECT_EQ(std::this_thread::get_id(), caller);
-                       EXPECT_EQ(total, 256 * kPage);
-                       EXPECT_LE(last, done);
-                       EXPECT_LE(done, total);
-                       last = done;
-                       ++calls;
-                   }});
+    prefault(job, {.threads = 2,
+                   .progress =
+                       [&](std::uint64_t done, std::uint64_t total) {
+                           EXPECT_EQ(std::this_thread::get_id(), caller);
+                           EXPECT_EQ(total, 256 * kPage);
+                           EXPECT_LE(last, done);
+                           EXPECT_LE(done, total);
+                           last = done;
+                           ++calls;
+                       },
+                   .progress_interval = kAtOnce});
     EXPECT_GT(calls, 0);
     EXPECT_EQ(last, 256 * kPage) << "the last call reports the end";
 }
@@ -81,8 +84,9 @@ TEST(Prefault, SaysNothingWhenItIsQuick) {
     const io::Mapping pages = test::anonymous_pages(4);
     PrefaultJob job;
     job.areas = {pages.bytes()};
-    job.progress_interval = std::chrono::hours(1);
-    prefault(job, {.threads = 1, .progress = [](std::uint64_t, std::uint64_t) { FAIL(); }});
+    prefault(job, {.threads = 1,
+                   .progress = [](std::uint64_t, std::uint64_t) { FAIL(); },
+                   .progress_interval = std::chrono::hours(1)});
 }
 
 TEST(Prefault, WhatTheCallbackThrowsEndsTheWork) {
@@ -90,11 +94,11 @@ TEST(Prefault, WhatTheCallbackThrowsEndsTheWork) {
     PrefaultJob job;
     job.areas = {pages.bytes()};
     job.chunk_size = kPage;
-    job.progress_interval = std::chrono::milliseconds(0);
     EXPECT_THROW(
         prefault(job, {.threads = 2,
                        .progress = [](std::uint64_t,
-                                      std::uint64_t) { throw std::runtime_error("interrupted"); }}),
+                                      std::uint64_t) { throw std::runtime_error("interrupted"); },
+                       .progress_interval = kAtOnce}),
         std::runtime_error);
 }
 
@@ -121,13 +125,15 @@ TEST(Prefault, ItsThreadsTakeNoneOfTheProgramsSignals) {
     PrefaultJob job;
     job.areas = {pages.bytes()};
     job.chunk_size = kPage;
-    job.progress_interval = std::chrono::milliseconds(0);
     std::vector<std::uint64_t> masks;
-    prefault(job, {.threads = 2, .progress = [&](std::uint64_t, std::uint64_t) {
-                       if (masks.empty()) {
-                           masks = blocked_signals_of_other_threads();
-                       }
-                   }});
+    prefault(job, {.threads = 2,
+                   .progress =
+                       [&](std::uint64_t, std::uint64_t) {
+                           if (masks.empty()) {
+                               masks = blocked_signals_of_other_threads();
+                           }
+                       },
+                   .progress_interval = kAtOnce});
     ASSERT_FALSE(masks.empty());
     for (const std::uint64_t mask : masks) {
         for (const int signal : {SIGTERM, SIGINT, SIGUSR1, SIGALRM, SIGCHLD}) {

@@ -36,6 +36,18 @@ GuestMemoryConfig memory_config(const MemoryConfig& config) {
             .high_base = layout::kHighRam};
 }
 
+/// The arguments must outlive the result.
+PrefaultConfig populating(const BuildCheckpoint& checkpoint, io::Log& log) {
+    return {.progress = [&checkpoint, &log](std::uint64_t done, std::uint64_t total) {
+        if (checkpoint) {
+            checkpoint();
+        }
+        // Only called when it takes long, and then the user is waiting for it: at the level that is
+        // shown unless asked otherwise.
+        log.warn("populating guest memory takes long: {} of {} MiB done", done >> 20, total >> 20);
+    }};
+}
+
 CmosConfig cmos_config(const GuestMemory& memory) {
     CmosConfig config;
     for (const GuestMemory::Block& block : memory.blocks()) {
@@ -49,13 +61,14 @@ CmosConfig cmos_config(const GuestMemory& memory) {
 Kvm open_kvm(const std::string& device, std::span<const std::uint32_t> apic_ids) {
     Kvm kvm(device);
     if (const unsigned limit = kvm.max_vcpus(); apic_ids.size() > limit) {
-        io::throw_input(fmt::format("cpus: {} are more than this host's KVM gives one guest, {}",
-                                    apic_ids.size(), limit));
+        io::throw_input(
+            fmt::format("--cpus: {} are more than this host's KVM gives one guest; give at most {}",
+                        apic_ids.size(), limit));
     }
     if (const unsigned limit = kvm.vcpu_id_limit(); apic_ids.back() >= limit) {
         io::throw_input(
-            fmt::format("cpus: this topology needs APIC id {}, and the largest that "
-                        "this host's KVM gives is {}",
+            fmt::format("--cpus: this topology needs APIC id {}, and the largest that "
+                        "this host's KVM gives is {}; give fewer",
                         apic_ids.back(), limit - 1));
     }
     return kvm;
@@ -67,7 +80,7 @@ KvmVm make_vm(const Kvm& kvm, std::span<const std::uint32_t> apic_ids,
     if (apic_ids.back() > cpu::kLastXapicId) {
         if (!kvm.has_wide_apic_ids() || !cpu::has_x2apic(supported)) {
             io::throw_input(
-                fmt::format("cpus: this topology needs APIC id {}, and the largest that this "
+                fmt::format("--cpus: this topology needs APIC id {}, and the largest that this "
                             "host's KVM gives without x2APIC (Linux 4.8) is {}; give fewer",
                             apic_ids.back(), cpu::kLastXapicId));
         }
@@ -105,7 +118,7 @@ Vm::Machine::Machine(const VmConfig& config, io::Log& log, io::EventLoop* embedd
       apic_ids_(cpu::apic_ids_of(topology_)),
       kvm_(open_kvm(config_.kvm, apic_ids_)),
       cpuid_(supported_cpuid(kvm_)),
-      memory_(memory_config(config_.memory)),
+      memory_(memory_config(config_.memory), populating(checkpoint, log_)),
       placement_(place(memory_.last(), cpu::guest_address_bits(cpuid_))),
       loader_("cxlvm-loader", [this] { load(); }),
       vm_(make_vm(kvm_, apic_ids_, cpuid_)),
@@ -176,24 +189,12 @@ void Vm::Machine::load() noexcept {
 boot::LoadedGuest Vm::Machine::loaded(const BuildCheckpoint& checkpoint) {
     boot::LoadedGuest guest = loading_.get_future().get();
     if (config_.memory.prefault) {
-        prefault(checkpoint);
+        if (checkpoint) {
+            checkpoint();
+        }
+        memory_.prefault(populating(checkpoint, log_));
     }
     return guest;
-}
-
-void Vm::Machine::prefault(const BuildCheckpoint& checkpoint) {
-    if (checkpoint) {
-        checkpoint();
-    }
-    memory_.prefault({.threads = 0, .progress = [&](std::uint64_t done, std::uint64_t total) {
-                          if (checkpoint) {
-                              checkpoint();
-                          }
-                          // Only called when it takes long, and then the user is waiting for it:
-                          // at the level that is shown unless asked otherwise.
-                          log_.warn("populating guest memory takes long: {} of {} MiB done",
-                                    done >> 20, total >> 20);
-                      }});
 }
 
 VmStatistics Vm::Machine::statistics() const noexcept {

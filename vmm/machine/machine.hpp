@@ -91,7 +91,6 @@ class Vm::Machine final : private SystemEventSink, private VcpuOwner {
     [[nodiscard]] boot::LoadedGuest loaded(const BuildCheckpoint& checkpoint);
     /// Runs the loop until the machine has ended.
     void serve() noexcept;
-    void prefault(const BuildCheckpoint& checkpoint);
 
     void raise(SystemEvent event) noexcept override;
     void vcpu_ended(ExitReason reason, std::string_view message) noexcept override;

@@ -58,7 +58,7 @@ Placement place(Gpa last_ram, unsigned address_bits) {
     }
     if (base >= end || end - base < kLeastWindow) {
         io::throw_input(
-            fmt::format("memory: RAM up to {:#x} leaves no room for devices in the "
+            fmt::format("--memory: RAM up to {:#x} leaves no room for devices in the "
                         "guest's {} bits of physical address; give it less",
                         last_ram.value(), address_bits));
     }
