@@ -12,6 +12,7 @@
 #include "vmm/cli/check_options.hpp"
 #include "vmm/cli/run_options.hpp"
 #include "vmm/config/option.hpp"
+#include "vmm/config/program_options.hpp"
 #include "vmm/config/vm_options.hpp"
 
 namespace cxlvm::cli {
@@ -75,6 +76,7 @@ std::vector<std::string_view> option_names(std::string_view command) {
     if (command == kRun) {
         add(config::names(run_options()));
         add(config::names(config::vm_options()));
+        add(config::names(config::program_options()));
     } else {
         add(config::names(check_options()));
     }
@@ -92,6 +94,22 @@ std::vector<std::string_view> option_names(std::string_view command) {
     const auto meant = config::nearest(std::string_view(name).substr(word), known);
     io::throw_input(meant ? fmt::format("unknown option {}; did you mean --{}?", name, *meant)
                           : fmt::format("unknown option {}; {}", name, help));
+}
+
+/// Where a value was forgotten the parser takes the option that follows for it, and is left with
+/// that one's value: only then is what looks like an option no value.
+void reject_option_as_value(std::string_view command, const Given& given) {
+    for (const std::string& value : given.values) {
+        if (!value.starts_with("--")) {
+            continue;
+        }
+        const std::vector<std::string_view> known = option_names(command);
+        const std::string_view name = std::string_view(value).substr(2, value.find('=') - 2);
+        if (std::find(known.begin(), known.end(), name) != known.end()) {
+            io::throw_input(
+                fmt::format("--{}: needs a value, and --{} is an option", given.name, name));
+        }
+    }
 }
 
 [[noreturn]] void reject_command(const std::string& name) {
@@ -124,6 +142,7 @@ Arguments parse_arguments(int argc, const char* const* argv) {
     if (run != nullptr) {
         add_options(*run, run_options(), words);
         add_options(*run, config::vm_options(), words);
+        add_options(*run, config::program_options(), words);
     }
     CLI::App* const check = add_command(app, kCheck, words);
     if (check != nullptr) {
@@ -163,14 +182,17 @@ Arguments parse_arguments(int argc, const char* const* argv) {
         }
         io::throw_input("no command; try 'cxlvm run --kernel FILE' or 'cxlvm --help'");
     }
-    if (const std::vector<std::string> extras = app.remaining(true); !extras.empty()) {
-        reject_extra(command->get_name(), extras.front());
-    }
     arguments.command = command == run ? Command::Run : Command::Check;
     for (const CLI::Option* option : command->get_options()) {
         if (option->count() != 0) {
             arguments.options.push_back({option->get_lnames().front(), option->results()});
         }
+    }
+    if (const std::vector<std::string> extras = app.remaining(true); !extras.empty()) {
+        for (const Given& given : arguments.options) {
+            reject_option_as_value(command->get_name(), given);
+        }
+        reject_extra(command->get_name(), extras.front());
     }
     return arguments;
 }

@@ -4,9 +4,11 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <iterator>
 
 #include "vmm/cli/check_options.hpp"
 #include "vmm/cli/run_options.hpp"
+#include "vmm/config/program_options.hpp"
 #include "vmm/config/vm_options.hpp"
 
 namespace cxlvm::cli {
@@ -85,8 +87,9 @@ std::vector<config::HelpEntry> sorted(std::vector<config::HelpEntry> entries) {
 
 std::vector<config::HelpEntry> run_help_entries() {
     std::vector<config::HelpEntry> entries = config::help_entries(config::vm_options());
-    for (config::HelpEntry& entry : config::help_entries(run_options())) {
-        entries.push_back(std::move(entry));
+    for (auto more :
+         {config::help_entries(config::program_options()), config::help_entries(run_options())}) {
+        std::move(more.begin(), more.end(), std::back_inserter(entries));
     }
     entries.push_back(help_option());
     return sorted(std::move(entries));

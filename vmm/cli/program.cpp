@@ -41,8 +41,14 @@ void open_standard_streams() {
     }
 }
 
+/// Paths may hold anything, and a message is one line.
 int report(const char* message, int exit_code) noexcept {
-    std::fprintf(stderr, "cxlvm: error: %s\n", message);
+    std::fputs("cxlvm: error: ", stderr);
+    for (const char* c = message; *c != '\0'; ++c) {
+        const auto byte = static_cast<unsigned char>(*c);
+        std::fputc(byte < 0x20 || byte == 0x7f ? '?' : byte, stderr);
+    }
+    std::fputc('\n', stderr);
     return exit_code;
 }
 

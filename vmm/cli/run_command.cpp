@@ -10,6 +10,7 @@
 #include <string>
 
 #include "io/bits.hpp"
+#include "io/error.hpp"
 #include "io/fd.hpp"
 #include "io/log.hpp"
 #include "vmm/cli/commands.hpp"
@@ -121,14 +122,13 @@ io::Fd open_log(const std::string& path) {
                                         0644, "--log");
 }
 
-}  // namespace
-
-int run_command(const Arguments& arguments) {
+/// Runs what was asked for, and returns the exit code.
+int run(const RunRequest& request) {
     const auto start = std::chrono::steady_clock::now();
-    const auto [options, config] = make_run_request(arguments);
+    const auto& [options, config, program, from_file] = request;
     validate(config);
     if (options.dump_config) {
-        print(config::to_json(config));
+        print(config::to_json(config, program));
         return 0;
     }
     // First of all: it forks, so there must be neither threads nor files that it would hold.
@@ -136,14 +136,14 @@ int run_command(const Arguments& arguments) {
     if (takes_terminal(config.serial)) {
         guardian.emplace(STDIN_FILENO);
     }
-    const io::Fd log_file = open_log(options.log_file);
-    io::Log log(log_file ? log_file.get() : STDERR_FILENO, options.log_level);
+    const io::Fd log_file = open_log(program.log_file);
+    io::Log log(log_file ? log_file.get() : STDERR_FILENO, program.log_level);
     const BlockedSignals signals;
     std::optional<Pidfile> pidfile;
-    if (!options.pidfile.empty()) {
-        pidfile.emplace(options.pidfile);
+    if (!program.pidfile.empty()) {
+        pidfile.emplace(program.pidfile);
         if (pidfile->stale_owner()) {
-            log.info("{}: taken over from process {}, which has ended", options.pidfile,
+            log.info("{}: taken over from process {}, which has ended", program.pidfile,
                      *pidfile->stale_owner());
         }
     }
@@ -151,10 +151,22 @@ int run_command(const Arguments& arguments) {
     if (outcome.reason == ExitReason::HostError) {
         std::fprintf(stderr, "cxlvm: error: %s\n", outcome.error.c_str());
     }
-    if (options.summary) {
+    if (program.summary) {
         std::fputs(summary(outcome, std::chrono::steady_clock::now() - start).c_str(), stderr);
     }
     return io::to_underlying(outcome.reason);
+}
+
+}  // namespace
+
+int run_command(const Arguments& arguments) {
+    const RunRequest request = make_run_request(arguments);
+    try {
+        return run(request);
+    } catch (const io::Error& error) {
+        throw io::Error(error.code(), io::Error::Whole{as_given(error.what(), request)},
+                        error.fault());
+    }
 }
 
 }  // namespace cxlvm::cli

@@ -1,7 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "vmm/cli/run_options.hpp"
 
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+
 #include "vmm/config/json.hpp"
+#include "vmm/config/program_options.hpp"
 #include "vmm/config/vm_options.hpp"
 
 namespace cxlvm::cli {
@@ -14,81 +20,25 @@ using RunKey = config::Key<RunOptions>;
 using RunOption = config::Option<RunOptions>;
 using Texts = std::vector<std::string>;
 
-template <std::string RunOptions::*Member>
-void set_text(RunOptions& options, const Value& value) {
-    options.*Member = parse_text(value);
-}
-
-template <std::string RunOptions::*Member>
-Texts get_text(const RunOptions& options) {
-    return (options.*Member).empty() ? Texts{} : Texts{options.*Member};
-}
-
-template <bool RunOptions::*Member>
-void set_flag(RunOptions& options, const Value& value) {
-    options.*Member = parse_flag(value);
-}
-
-template <bool RunOptions::*Member>
-Texts get_flag(const RunOptions& options) {
-    return options.*Member ? Texts{"true"} : Texts{};
-}
-
-template <auto Member>
-void reset_member(RunOptions& options) {
-    options.*Member = RunOptions{}.*Member;
-}
-
 constexpr RunKey kConfig[] = {
-    {{{}, Kind::Text, {}, {}, {}}, set_text<&RunOptions::config>, get_text<&RunOptions::config>}};
-
-constexpr RunKey kDumpConfig[] = {{{{}, Kind::Flag, {}, {}, {}},
-                                   set_flag<&RunOptions::dump_config>,
-                                   get_flag<&RunOptions::dump_config>}};
-
-constexpr RunKey kLog[] = {
-    {{"level", Kind::Text, "LEVEL", {}, "off, error, warn, info, debug or trace"},
-     [](RunOptions& options, const Value& value) {
-         const auto level = io::parse_log_level(value.text);
-         if (!level) {
-             reject(value, "give one of off, error, warn, info, debug, trace");
-         }
-         options.log_level = *level;
-     },
+    {{{}, Kind::Text, {}, {}, {}},
+     [](RunOptions& options, const Value& value) { options.config = parse_text(value); },
      [](const RunOptions& options) {
-         return Texts{std::string(io::to_string(options.log_level))};
-     }},
-    {{"file", Kind::Text, "FILE", "standard error", "appended to"},
-     set_text<&RunOptions::log_file>,
-     get_text<&RunOptions::log_file>},
-};
+         return options.config.empty() ? Texts{} : Texts{options.config};
+     }}};
 
-constexpr RunKey kPidfile[] = {{{{}, Kind::Text, {}, "none", {}},
-                                set_text<&RunOptions::pidfile>,
-                                get_text<&RunOptions::pidfile>}};
-
-constexpr RunKey kSummary[] = {
-    {{{}, Kind::Flag, {}, {}, {}}, set_flag<&RunOptions::summary>, get_flag<&RunOptions::summary>}};
+constexpr RunKey kDumpConfig[] = {
+    {{{}, Kind::Flag, {}, {}, {}},
+     [](RunOptions& options, const Value& value) { options.dump_config = parse_flag(value); },
+     [](const RunOptions& options) { return options.dump_config ? Texts{"true"} : Texts{}; }}};
 
 constexpr RunOption kOptions[] = {
     {{"config", "FILE", "start from this JSON file; options given here replace what it says"},
      kConfig,
-     reset_member<&RunOptions::config>},
+     [](RunOptions& options) { options.config.clear(); }},
     {{"dump-config", {}, "print the configuration as JSON that --config takes, and run nothing"},
      kDumpConfig,
-     reset_member<&RunOptions::dump_config>},
-    {{"log", "LEVEL[,file=FILE]", "what is logged, and where"},
-     kLog,
-     [](RunOptions& options) {
-         reset_member<&RunOptions::log_level>(options);
-         reset_member<&RunOptions::log_file>(options);
-     }},
-    {{"pidfile", "FILE", "holds the process id, locked; removed at the end"},
-     kPidfile,
-     reset_member<&RunOptions::pidfile>},
-    {{"summary", {}, "print one line at the end: how it ended, time, exits"},
-     kSummary,
-     reset_member<&RunOptions::summary>},
+     [](RunOptions& options) { options.dump_config = false; }},
 };
 
 }  // namespace
@@ -101,10 +51,30 @@ RunRequest make_run_request(const Arguments& arguments) {
     RunRequest request;
     apply(run_options(), arguments, request.options);
     if (!request.options.config.empty()) {
-        request.vm = config::load_json(request.options.config);
+        config::Configuration file = config::load_json(request.options.config);
+        request.vm = std::move(file.vm);
+        request.program = std::move(file.program);
+        for (std::string& name : file.given) {
+            const bool replaced =
+                std::any_of(arguments.options.begin(), arguments.options.end(),
+                            [&](const Given& given) { return given.name == name; });
+            if (!replaced) {
+                request.from_file.push_back(std::move(name));
+            }
+        }
     }
     apply(config::vm_options(), arguments, request.vm);
+    apply(config::program_options(), arguments, request.program);
     return request;
+}
+
+std::string as_given(const std::string& message, const RunRequest& request) {
+    for (const std::string& name : request.from_file) {
+        if (message.starts_with(fmt::format("--{}: ", name))) {
+            return fmt::format("{}: {}", request.options.config, message.substr(2));
+        }
+    }
+    return message;
 }
 
 }  // namespace cxlvm::cli

@@ -6,6 +6,8 @@
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
+#include <span>
+#include <utility>
 #include <vector>
 
 #include "io/error.hpp"
@@ -95,12 +97,12 @@ std::string scalar(const Json& json, Kind kind, const Value& value) {
     return json.get<std::string>();
 }
 
-void read_plain(const Option<VmConfig>& option, const std::string& where, const Json& json,
-                VmConfig& vm) {
-    const Key<VmConfig>& key = option.keys.front();
+template <typename T>
+void read_plain(const Option<T>& option, const std::string& where, const Json& json, T& target) {
+    const Key<T>& key = option.keys.front();
     const auto set = [&](const Json& one) {
         const std::string text = scalar(one, key.kind, Value{where, {}, {}});
-        key.set(vm, Value{where, {}, text});
+        key.set(target, Value{where, {}, text});
     };
     if (option.repeats && json.is_array()) {
         std::for_each(json.begin(), json.end(), set);
@@ -109,8 +111,8 @@ void read_plain(const Option<VmConfig>& option, const std::string& where, const 
     }
 }
 
-void read_object(const Option<VmConfig>& option, const std::string& where, const Json& json,
-                 VmConfig& vm) {
+template <typename T>
+void read_object(const Option<T>& option, const std::string& where, const Json& json, T& target) {
     if (option.exclusive && json.size() != 1) {
         reject(Value{where, {}, {}}, "give exactly one of its keys");
     }
@@ -126,7 +128,7 @@ void read_object(const Option<VmConfig>& option, const std::string& where, const
             reject_unknown(where, "key", name, known);
         }
         const std::string text = scalar(item.value(), key->kind, Value{where, key->name, {}});
-        key->set(vm, Value{where, key->name, text});
+        key->set(target, Value{where, key->name, text});
     }
 }
 
@@ -141,57 +143,82 @@ Json typed(Kind kind, const std::string& text) {
     }
 }
 
-Json to_object(const Option<VmConfig>& option, const VmConfig& vm) {
+template <typename T>
+Json to_object(const Option<T>& option, const T& source) {
     Json object = Json::object();
-    for (const Key<VmConfig>& key : option.keys) {
-        for (const std::string& text : key.get(vm)) {
+    for (const Key<T>& key : option.keys) {
+        for (const std::string& text : key.get(source)) {
             object[std::string(key.name)] = typed(key.kind, text);
         }
     }
     return object;
 }
 
-Json to_plain(const Option<VmConfig>& option, const VmConfig& vm) {
-    const Key<VmConfig>& key = option.keys.front();
-    const std::vector<std::string> texts = key.get(vm);
+template <typename T>
+Json to_plain(const Option<T>& option, const T& source) {
+    const Key<T>& key = option.keys.front();
+    const std::vector<std::string> texts = key.get(source);
     if (option.repeats) {
         return texts.empty() ? Json() : Json(texts);
     }
     return texts.empty() ? Json() : typed(key.kind, texts.front());
 }
 
+/// Reads the value of one option when it is in the table: false when it is not.
+template <typename T>
+bool read_option(std::span<const Option<T>> options, std::string_view name, const std::string& key,
+                 const Json& value, T& target) {
+    const auto option = std::find_if(options.begin(), options.end(),
+                                     [&](const OptionInfo& info) { return info.name == key; });
+    if (option == options.end()) {
+        return false;
+    }
+    const std::string where = fmt::format("{}: {}", name, key);
+    if (option->is_plain()) {
+        option->reset(target);
+        read_plain(*option, where, value, target);
+    } else if (value.is_object()) {
+        read_object(*option, where, value, target);
+    } else {
+        const Kind kind = value.is_string() ? Kind::Text : option->keys.front().kind;
+        parse_option(*option, where, scalar(value, kind, Value{where, {}, {}}), target);
+    }
+    return true;
+}
+
+template <typename T>
+void write_options(std::span<const Option<T>> options, const T& source, Json& json) {
+    for (const Option<T>& option : options) {
+        Json value = option.is_plain() ? to_plain(option, source) : to_object(option, source);
+        if (!value.is_null()) {
+            json[std::string(option.name)] = std::move(value);
+        }
+    }
+}
+
 }  // namespace
 
-VmConfig from_json(std::string_view text, std::string_view name) {
+Configuration from_json(std::string_view text, std::string_view name) {
     const Json json = parse(text, name);
     if (!json.is_object()) {
         reject(Value{name, {}, {}}, "the outermost value must be an object: {\"kernel\": ...}");
     }
-    VmConfig vm;
+    Configuration read;
     for (const auto& item : json.items()) {
         const std::string& key = item.key();
-        const Json& value = item.value();
-        const auto options = vm_options();
-        const auto option = std::find_if(options.begin(), options.end(),
-                                         [&](const OptionInfo& info) { return info.name == key; });
-        if (option == options.end()) {
-            reject_unknown(name, "option", key, names(options));
+        if (!read_option(vm_options(), name, key, item.value(), read.vm) &&
+            !read_option(program_options(), name, key, item.value(), read.program)) {
+            std::vector<std::string_view> known = names(vm_options());
+            const std::vector<std::string_view> others = names(program_options());
+            known.insert(known.end(), others.begin(), others.end());
+            reject_unknown(name, "option", key, known);
         }
-        const std::string where = fmt::format("{}: {}", name, key);
-        if (option->is_plain()) {
-            option->reset(vm);
-            read_plain(*option, where, value, vm);
-        } else if (value.is_object()) {
-            read_object(*option, where, value, vm);
-        } else {
-            const Kind kind = value.is_string() ? Kind::Text : option->keys.front().kind;
-            parse_option(*option, where, scalar(value, kind, Value{where, {}, {}}), vm);
-        }
+        read.given.push_back(key);
     }
-    return vm;
+    return read;
 }
 
-VmConfig load_json(const std::string& path) {
+Configuration load_json(const std::string& path) {
     const io::Fd file = io::open_regular_file(path, "--config");
     std::string text(kLargestFile + 1, '\0');
     std::size_t size = 0;
@@ -199,7 +226,7 @@ VmConfig load_json(const std::string& path) {
         const ssize_t count = io::retry_eintr(
             [&] { return ::read(file.get(), text.data() + size, text.size() - size); });
         if (count < 0) {
-            io::throw_errno(path, io::Fault::Input);
+            io::throw_errno("--config: cannot read " + path, io::Fault::Input);
         }
         if (count == 0) {
             text.resize(size);
@@ -207,17 +234,13 @@ VmConfig load_json(const std::string& path) {
         }
         size += static_cast<std::size_t>(count);
     }
-    io::throw_input(fmt::format("{}: larger than 1 MiB; is it a configuration?", path));
+    io::throw_input(fmt::format("--config: {}: larger than 1 MiB; give a configuration", path));
 }
 
-std::string to_json(const VmConfig& vm) {
+std::string to_json(const VmConfig& vm, const ProgramConfig& program) {
     Json json = Json::object();
-    for (const Option<VmConfig>& option : vm_options()) {
-        Json value = option.is_plain() ? to_plain(option, vm) : to_object(option, vm);
-        if (!value.is_null()) {
-            json[std::string(option.name)] = std::move(value);
-        }
-    }
+    write_options(vm_options(), vm, json);
+    write_options(program_options(), program, json);
     try {
         return json.dump(4) + "\n";
     } catch (const Json::type_error&) {

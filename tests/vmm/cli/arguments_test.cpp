@@ -106,6 +106,14 @@ TEST(Arguments, AreRefusedWithoutACommandOrAValue) {
                     (void)parse({"run", "--kernel"});
                 }),
                 HasSubstr("--kernel: needs a value"));
+    EXPECT_THAT(input_error([] {
+                    (void)parse({"run", "--kernel", "--memory", "1G"});
+                }),
+                HasSubstr("--kernel: needs a value, and --memory is an option"));
+    EXPECT_THAT(values_of(parse({"run", "--cmdline", "-- --memory"}), "cmdline"),
+                ElementsAre("-- --memory"));
+    EXPECT_THAT(values_of(parse({"run", "--cmdline", "--memory"}), "cmdline"),
+                ElementsAre("--memory"));
 }
 
 }  // namespace

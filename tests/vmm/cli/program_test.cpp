@@ -10,11 +10,10 @@
 #include <cstring>
 #include <filesystem>
 #include <fstream>
-#include <initializer_list>
 #include <string>
-#include <vector>
 
 #include "io/fd.hpp"
+#include "tests/vmm/cli/program_runner.hpp"
 #include "tests/vmm/console/console_support.hpp"
 #include "tests/vmm/support/kvm_fixture.hpp"
 
@@ -24,17 +23,6 @@ namespace {
 using test::KvmTest;
 using test::Terminal;
 using test::wait_until;
-
-/// Becomes the program in a forked child.
-[[noreturn]] void become_cxlvm(std::initializer_list<const char*> arguments) {
-    std::vector<char*> words{const_cast<char*>("cxlvm")};
-    for (const char* const argument : arguments) {
-        words.push_back(const_cast<char*>(argument));
-    }
-    words.push_back(nullptr);
-    ::execv(CXLVM_BINARY, words.data());
-    ::_exit(127);
-}
 
 /// Starts a guest that waits for ever, on a terminal of its own.
 pid_t start_on(const Terminal& terminal) {
@@ -50,43 +38,8 @@ pid_t start_on(const Terminal& terminal) {
     return child;
 }
 
-class Program : public KvmTest {
+class Program : public KvmTest, protected ProgramRunner {
   protected:
-    struct Ended {
-        int status = -1;
-        std::string errors;
-    };
-    /// Starts the program with its standard error in a file, and what `prepare` does before that.
-    template <typename Prepare>
-    pid_t start(std::initializer_list<const char*> arguments, Prepare prepare) {
-        std::filesystem::remove(output());  // what it says is to be its own
-        const pid_t child = ::fork();
-        if (child == 0) {
-            ::close(0);
-            ::open("/dev/null", O_RDONLY);
-            ::close(1);
-            ::open(output().c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0600);
-            ::close(2);
-            ::open(errors().c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0600);
-            prepare();
-            become_cxlvm(arguments);
-        }
-        return child;
-    }
-    Ended wait_for(pid_t child) {
-        Ended ended;
-        EXPECT_EQ(::waitpid(child, &ended.status, 0), child);
-        ended.errors = text_of(errors());
-        return ended;
-    }
-    std::string output() const { return folder_.file("output"); }
-    std::string errors() const { return folder_.file("errors"); }
-    static std::string text_of(const std::string& path) {
-        std::ifstream file(path);
-        return {std::istreambuf_iterator<char>(file), {}};
-    }
-    bool guest_runs() const { return !text_of(output()).empty(); }
-
     test::TemporaryFolder folder_;
 };
 

@@ -40,9 +40,9 @@ class ConfigFile {
 TEST(RunRequest, IsTheDefaultWhenNothingIsGiven) {
     const RunRequest nothing = request({});
     EXPECT_EQ(config::to_json(nothing.vm), config::to_json(VmConfig{}));
-    EXPECT_EQ(nothing.options.log_level, io::LogLevel::Warn);
+    EXPECT_EQ(nothing.program.log_level, io::LogLevel::Warn);
     EXPECT_FALSE(nothing.options.dump_config);
-    EXPECT_FALSE(nothing.options.summary);
+    EXPECT_FALSE(nothing.program.summary);
 }
 
 TEST(RunRequest, TakesBothTheMachinesOptionsAndTheProgramsOwn) {
@@ -53,10 +53,10 @@ TEST(RunRequest, TakesBothTheMachinesOptionsAndTheProgramsOwn) {
                                      {"summary", {"true"}}});
     EXPECT_EQ(both.vm.boot.kernel, "k");
     EXPECT_THAT(both.vm.boot.initrds, ElementsAre("a", "b"));
-    EXPECT_EQ(both.options.log_level, io::LogLevel::Debug);
-    EXPECT_EQ(both.options.log_file, "l");
-    EXPECT_EQ(both.options.pidfile, "p");
-    EXPECT_TRUE(both.options.summary);
+    EXPECT_EQ(both.program.log_level, io::LogLevel::Debug);
+    EXPECT_EQ(both.program.log_file, "l");
+    EXPECT_EQ(both.program.pidfile, "p");
+    EXPECT_TRUE(both.program.summary);
 }
 
 TEST(RunRequest, ReplacesWholeOptionsOfTheFileByThoseGiven) {
@@ -69,6 +69,26 @@ TEST(RunRequest, ReplacesWholeOptionsOfTheFileByThoseGiven) {
     EXPECT_THAT(mixed.vm.boot.initrds, ElementsAre("b"));
     EXPECT_EQ(mixed.vm.memory.size, 2ULL << 30);
     EXPECT_EQ(mixed.vm.memory.backing, PageBacking::Anonymous);
+}
+
+TEST(RunRequest, TakesTheProgramsOwnOptionsFromTheFileToo) {
+    const ConfigFile file(
+        R"({"log": {"level": "info", "file": "l"}, "pidfile": "p", "summary": true})");
+    const RunRequest mixed =
+        request({{"pidfile", {"q"}}, {"log", {"trace"}}, {"config", {file.path()}}});
+    EXPECT_EQ(mixed.program.log_level, io::LogLevel::Trace);
+    EXPECT_EQ(mixed.program.log_file, "") << "the whole option is replaced";
+    EXPECT_EQ(mixed.program.pidfile, "q");
+    EXPECT_TRUE(mixed.program.summary);
+}
+
+TEST(RunRequest, NamesAnOptionInMessagesAsItWasGiven) {
+    const ConfigFile file(R"({"memory": "1G", "cpus": 2})");
+    const RunRequest mixed = request({{"cpus", {"3"}}, {"config", {file.path()}}});
+    EXPECT_EQ(as_given("--memory: too much", mixed), file.path() + ": memory: too much");
+    EXPECT_EQ(as_given("--cpus: too many", mixed), "--cpus: too many");
+    EXPECT_EQ(as_given("--kernel: none", mixed), "--kernel: none");
+    EXPECT_EQ(as_given("kernel: --memory: none", mixed), "kernel: --memory: none");
 }
 
 TEST(RunRequest, TakesBackWhatWasDumped) {

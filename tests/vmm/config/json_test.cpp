@@ -31,7 +31,7 @@ VmConfig everything() {
 TEST(Json, ReadsWhatItWrites) {
     for (const VmConfig& vm : {VmConfig{}, everything()}) {
         const std::string text = to_json(vm);
-        const VmConfig back = from_json(text, "vm.json");
+        const VmConfig back = from_json(text, "vm.json").vm;
         EXPECT_EQ(to_json(back), text);
         EXPECT_EQ(back.cpus.count, vm.cpus.count);
         EXPECT_EQ(back.cpus.sockets, vm.cpus.sockets);
@@ -53,6 +53,23 @@ TEST(Json, ReadsWhatItWrites) {
     }
 }
 
+TEST(Json, HoldsWhatTheProgramIsToldToo) {
+    const ProgramConfig program{io::LogLevel::Debug, "a,b.log", "vm.pid", true};
+    const std::string text = to_json({}, program);
+    const Configuration back = from_json(text, "vm.json");
+    EXPECT_EQ(to_json(back.vm, back.program), text);
+    EXPECT_EQ(back.program.log_level, io::LogLevel::Debug);
+    EXPECT_EQ(back.program.log_file, "a,b.log");
+    EXPECT_EQ(back.program.pidfile, "vm.pid");
+    EXPECT_TRUE(back.program.summary);
+    EXPECT_EQ(from_json(R"({"log": "trace,file=a,,b"})", "f").program.log_file, "a,b");
+    EXPECT_FALSE(from_json(R"({"summary": false})", "f").program.summary);
+}
+
+TEST(Json, TellsWhichOptionsItSaysSomethingAbout) {
+    EXPECT_THAT(from_json(R"({"cpus": 2, "log": "off"})", "f").given, ElementsAre("cpus", "log"));
+}
+
 TEST(Json, WritesEachValueWithItsOwnType) {
     const std::string text = to_json(everything());
     EXPECT_THAT(text, HasSubstr(R"("count": 8)"));
@@ -64,21 +81,21 @@ TEST(Json, WritesEachValueWithItsOwnType) {
 
 TEST(Json, TakesAListAsAnObjectOrAsTheCommandLineWritesIt) {
     EXPECT_TRUE(
-        from_json(R"({"memory": {"size": 1048576, "prefault": true}})", "f").memory.prefault);
-    EXPECT_EQ(from_json(R"({"memory": "1M,prefault"})", "f").memory.size, 1U << 20);
-    EXPECT_EQ(from_json(R"({"memory": 1048576})", "f").memory.size, 1U << 20);
-    EXPECT_EQ(from_json(R"({"cpus": 3})", "f").cpus.count, 3U);
-    EXPECT_EQ(from_json(R"({"serial": "null"})", "f").serial.kind, SerialConfig::Kind::Null);
+        from_json(R"({"memory": {"size": 1048576, "prefault": true}})", "f").vm.memory.prefault);
+    EXPECT_EQ(from_json(R"({"memory": "1M,prefault"})", "f").vm.memory.size, 1U << 20);
+    EXPECT_EQ(from_json(R"({"memory": 1048576})", "f").vm.memory.size, 1U << 20);
+    EXPECT_EQ(from_json(R"({"cpus": 3})", "f").vm.cpus.count, 3U);
+    EXPECT_EQ(from_json(R"({"serial": "null"})", "f").vm.serial.kind, SerialConfig::Kind::Null);
 }
 
 TEST(Json, TakesOneInitrdOrSeveral) {
-    EXPECT_THAT(from_json(R"({"initrd": "a"})", "f").boot.initrds, ElementsAre("a"));
-    EXPECT_THAT(from_json(R"({"initrd": ["a", "b"]})", "f").boot.initrds, ElementsAre("a", "b"));
-    EXPECT_THAT(from_json(R"({"initrd": []})", "f").boot.initrds, ElementsAre());
+    EXPECT_THAT(from_json(R"({"initrd": "a"})", "f").vm.boot.initrds, ElementsAre("a"));
+    EXPECT_THAT(from_json(R"({"initrd": ["a", "b"]})", "f").vm.boot.initrds, ElementsAre("a", "b"));
+    EXPECT_THAT(from_json(R"({"initrd": []})", "f").vm.boot.initrds, ElementsAre());
 }
 
 TEST(Json, LeavesWhatIsNotGivenAtItsDefault) {
-    EXPECT_EQ(to_json(from_json("{}", "f")), to_json(VmConfig{}));
+    EXPECT_EQ(to_json(from_json("{}", "f").vm), to_json(VmConfig{}));
 }
 
 TEST(Json, RefusesUnknownNamesAndSuggestsTheNearest) {
@@ -146,7 +163,7 @@ TEST(Json, RefusesToWriteTextThatIsNotUtf8) {
 TEST(Json, IsReadFromAFileThatMessagesName) {
     const std::string path = testing::TempDir() + "cxlvm_json_test.json";
     std::ofstream(path) << R"({"cpus": 2})";
-    EXPECT_EQ(load_json(path).cpus.count, 2U);
+    EXPECT_EQ(load_json(path).vm.cpus.count, 2U);
     std::ofstream(path) << std::string((1 << 20) + 1, ' ');
     EXPECT_THAT(input_error([&] { (void)load_json(path); }),
                 AllOf(HasSubstr(path), HasSubstr("1 MiB")));
