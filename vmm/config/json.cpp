@@ -21,13 +21,24 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 constexpr std::size_t kLargestFile = 1 << 20;
+/// More than any configuration has. What Json does with a value is recursive, and takes a time that
+/// grows with the square of the number of keys.
+constexpr int kDeepest = 8;
+constexpr std::size_t kMostKeys = 64;
+constexpr std::size_t kLongestCause = 400;
 
-/// Refuses an object that names a key twice: the parser would keep the last one silently.
-class RepeatedKeys {
+/// Refuses what the parser takes and no configuration has: an object that names a key twice, of
+/// which it would keep the last one silently, deep nesting, and very many keys.
+class Strictness {
   public:
-    explicit RepeatedKeys(std::string_view name) : name_(name) {}
+    explicit Strictness(std::string_view name) : name_(name) {}
 
-    bool operator()(int /*depth*/, Json::parse_event_t event, const Json& parsed) {
+    bool operator()(int depth, Json::parse_event_t event, const Json& parsed) {
+        if (depth > kDeepest) {
+            reject(Value{name_, {}, {}},
+                   "arrays or objects are nested too deeply; a list of an "
+                   "option's keys is an object of plain values");
+        }
         if (event == Json::parse_event_t::object_start) {
             objects_.emplace_back();
         } else if (event == Json::parse_event_t::object_end) {
@@ -37,6 +48,10 @@ class RepeatedKeys {
             std::vector<std::string>& seen = objects_.back();
             if (std::find(seen.begin(), seen.end(), key) != seen.end()) {
                 reject(Value{name_, {}, key}, "given twice; give it once");
+            }
+            if (seen.size() == kMostKeys) {
+                reject(Value{name_, {}, key},
+                       fmt::format("too many keys; no object has more than {}", kMostKeys));
             }
             seen.push_back(key);
         }
@@ -50,15 +65,18 @@ class RepeatedKeys {
 
 Json parse(std::string_view text, std::string_view name) {
     try {
-        return Json::parse(text.begin(), text.end(), RepeatedKeys(name));
+        return Json::parse(text.begin(), text.end(), Strictness(name));
     } catch (const Json::exception& error) {
         // A parse_error, or an out_of_range for a number that no double holds.
         // "[json.exception...] parse error at line 1, column 2: ..."; the tag says nothing to
         // users.
-        const std::string_view what = error.what();
-        const std::size_t tag = what.find("] ");
+        std::string_view what = error.what();
+        if (const std::size_t tag = what.find("] "); tag != what.npos) {
+            what.remove_prefix(tag + 2);
+        }
+        const bool cut = what.size() > kLongestCause;  // it quotes a token, which may fill the file
         reject(Value{name, {}, {}},
-               fmt::format("not JSON: {}", tag == what.npos ? what : what.substr(tag + 2)));
+               fmt::format("not JSON: {}{}", what.substr(0, kLongestCause), cut ? "..." : ""));
     }
 }
 

@@ -149,9 +149,52 @@ TEST(Json, RefusesANumberThatNoTypeHolds) {
                 AllOf(HasSubstr("vm.json: not JSON"), HasSubstr("number overflow")));
 }
 
-TEST(Json, SurvivesDeepNesting) {
-    EXPECT_THAT(input_error([] { (void)from_json(std::string(200000, '['), "f"); }),
-                HasSubstr("not JSON"));
+std::string nested(std::size_t depth, std::string_view open, std::string_view close) {
+    std::string text;
+    for (std::size_t level = 0; level < depth; ++level) {
+        text += open;
+    }
+    text += '1';
+    for (std::size_t level = 0; level < depth; ++level) {
+        text += close;
+    }
+    return text;
+}
+
+TEST(Json, RefusesDeepNestingWithoutFollowingIt) {
+    const std::string texts[] = {
+        std::string(200000, '['),
+        R"({"cpus": )" + nested(200000, "[", "]") + "}",
+        R"({"kernel": )" + nested(200000, "[", "]") + "}",
+        R"({"initrd": )" + nested(200000, "[", "]") + "}",
+        R"({"memory": )" + nested(100000, R"({"size":)", "}") + "}",
+    };
+    for (const std::string& text : texts) {
+        EXPECT_THAT(input_error([&] { (void)from_json(text, "f"); }),
+                    AllOf(HasSubstr("f: "), HasSubstr("nested too deeply")))
+            << text.substr(0, 20);
+    }
+}
+
+TEST(Json, RefusesMoreKeysThanThereAreOptionsWithoutComparingThemAll) {
+    std::string keys;
+    for (unsigned key = 0; key < 100000; ++key) {
+        keys += (key == 0 ? "\"" : ",\"") + std::to_string(key) + "\":0";
+    }
+    for (const std::string& text : {"{" + keys + "}", R"({"memory": {)" + keys + "}}"}) {
+        EXPECT_THAT(input_error([&] { (void)from_json(text, "f"); }),
+                    AllOf(HasSubstr("f: "), HasSubstr("too many keys")));
+    }
+}
+
+TEST(Json, QuotesTheBeginningOfWhatIsLong) {
+    const std::string longest(100000, '1');
+    for (const std::string& text :
+         {R"({"cpus": )" + longest + "}", R"({"kernel": ")" + longest, R"({"log": )" + longest,
+          R"({"kernel": [")" + longest + "\"]}", R"({")" + longest + R"(": 1})"}) {
+        EXPECT_LT(input_error([&] { (void)from_json(text, "f"); }).size(), 1000U)
+            << text.substr(0, 20);
+    }
 }
 
 TEST(Json, RefusesToWriteTextThatIsNotUtf8) {
