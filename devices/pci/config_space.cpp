@@ -105,4 +105,10 @@ std::uint16_t ConfigSpace::add_extended_capability(std::uint16_t id, std::uint8_
     return offset;
 }
 
+bool ConfigSpace::decodes_memory() const noexcept {
+    const Register<std::uint16_t> command{
+        registers_.get16(io::to_underlying(ConfigOffset::Command))};
+    return command.get(kCommandMemory);
+}
+
 }  // namespace cxlvm::pci

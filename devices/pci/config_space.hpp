@@ -47,6 +47,9 @@ class ConfigSpace {
     }
     void reset() noexcept { registers_.reset(); }
 
+    /// Whether the function answers to memory requests: Memory Space Enable is set (7.5.1.1.3).
+    [[nodiscard]] bool decodes_memory() const noexcept;
+
     /// The function's own access.
     [[nodiscard]] RegisterFile& registers() noexcept { return registers_; }
     [[nodiscard]] const RegisterFile& registers() const noexcept { return registers_; }

@@ -31,6 +31,9 @@ IoStatus PciFunction::write(std::uint64_t offset, std::span<const std::byte> dat
             return status;
         }
     }
+    for (FunctionPart* part : parts_) {
+        part->config_written();
+    }
     config_written(offset, data.size());
     return IoStatus::Ok;
 }
@@ -38,8 +41,13 @@ IoStatus PciFunction::write(std::uint64_t offset, std::span<const std::byte> dat
 void PciFunction::config_written(std::uint64_t /*offset*/, std::size_t /*size*/) noexcept {}
 
 void PciFunction::reset() noexcept {
-    const io::MutexLock lock(mutex_);
-    config_.reset();
+    {
+        const io::MutexLock lock(mutex_);
+        config_.reset();
+    }
+    for (FunctionPart* part : parts_) {
+        part->config_reset();
+    }
 }
 
 }  // namespace cxlvm::pci

@@ -63,6 +63,13 @@ inline constexpr Field<bool, 15, 15> kStatusDetectedParityError;
 inline constexpr Field<std::uint8_t, 6, 0> kHeaderLayout;
 inline constexpr Field<bool, 7, 7> kHeaderMultiFunction;
 
+// Base address registers (7.5.1.2.1).
+inline constexpr std::size_t kBarCount = 6;
+inline constexpr std::uint64_t kBarMinimumSize = 16;
+inline constexpr Field<std::uint8_t, 2, 1> kBarType;
+inline constexpr std::uint8_t kBarType64 = 0b10;  ///< anywhere in 64 bits; 0: within 32 bits
+inline constexpr Field<bool, 3, 3> kBarPrefetchable;
+
 // Capability header: the id, then the pointer to the next one, whose low two bits are reserved
 // (PCI 6.7). 7.6.3: extended capability header.
 inline constexpr std::uint16_t kCapabilityHeaderSize = 2;
