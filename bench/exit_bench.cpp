@@ -132,7 +132,7 @@ struct Guest {
     BatchTimer timer;
     Kvm kvm{"/dev/kvm"};
     KvmVm vm{kvm};
-    IrqChip chip{vm};
+    IrqChip chip{kvm, vm};
     GuestMemory ram{{.size = 2 << 20, .numa_node = {}}};
     AddressSpace memory{8};
     AddressSpace ports{8};

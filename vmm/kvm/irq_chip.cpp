@@ -1,25 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "vmm/kvm/irq_chip.hpp"
 
-#include <array>
-
 #include "io/error.hpp"
 #include "vmm/layout.hpp"
 
 namespace cxlvm {
 
-IrqChip::IrqChip(const KvmVm& vm) : vm_(vm) {
-    vm_.create_irqchip();
-    // KVM's own table sends GSI 0 to 15 to the PIC as well, where nobody waits for them.
-    std::array<kvm_irq_routing_entry, layout::kIoApicPins> routes{};
-    for (std::uint32_t gsi = 0; gsi < routes.size(); ++gsi) {
-        routes[gsi].gsi = gsi;
-        routes[gsi].type = KVM_IRQ_ROUTING_IRQCHIP;
-        routes[gsi].u.irqchip.irqchip = KVM_IRQCHIP_IOAPIC;
-        routes[gsi].u.irqchip.pin = gsi;
-    }
-    vm_.set_gsi_routes(routes);
-}
+IrqChip::IrqChip(const Kvm& kvm, const KvmVm& vm) : vm_(vm), in_kernel_(vm), routes_(kvm, vm) {}
 
 IrqPin::IrqPin(const IrqChip& chip, std::uint32_t gsi) noexcept : vm_(chip.vm()), gsi_(gsi) {
     io::check(gsi < layout::kIoApicPins, "IrqPin: no such pin");

@@ -4,6 +4,7 @@
 #include <cstdint>
 
 #include "devices/irq.hpp"
+#include "vmm/kvm/gsi_routes.hpp"
 #include "vmm/kvm/kvm.hpp"
 
 namespace cxlvm {
@@ -14,12 +15,20 @@ namespace cxlvm {
 class IrqChip {
   public:
     /// Before the first vCPU. Throws io::Error.
-    explicit IrqChip(const KvmVm& vm);
+    IrqChip(const Kvm& kvm, const KvmVm& vm);
 
     [[nodiscard]] const KvmVm& vm() const noexcept { return vm_; }
+    [[nodiscard]] GsiRoutes& routes() noexcept { return routes_; }
 
   private:
+    /// Makes it, before there are routes to it.
+    struct InKernel {
+        explicit InKernel(const KvmVm& vm) { vm.create_irqchip(); }
+    };
+
     const KvmVm& vm_;
+    [[no_unique_address]] InKernel in_kernel_;
+    GsiRoutes routes_;
 };
 
 /// One pin of the I/O APIC, driven by KVM_IRQ_LINE.

@@ -173,21 +173,16 @@ KvmVm::KvmVm(const Kvm& kvm)
                   static_cast<unsigned long>(layout::kKvmTss.value()));
 }
 
-void KvmVm::use_wide_apic_ids() const {
+void KvmVm::use_wide_apic_ids() {
     kvm_enable_cap enable{};
     enable.cap = KVM_CAP_X2APIC_API;
     enable.args[0] = kWideApicIds;
     call_or_throw(fd_, "KVM_ENABLE_CAP KVM_CAP_X2APIC_API", KVM_ENABLE_CAP, &enable);
+    wide_apic_ids_ = true;
 }
 
 void KvmVm::create_irqchip() const {
     call_or_throw(fd_, "KVM_CREATE_IRQCHIP", KVM_CREATE_IRQCHIP, 0);
-}
-
-void KvmVm::set_gsi_routes(std::span<const kvm_irq_routing_entry> routes) const {
-    const WithArray<kvm_irq_routing, kvm_irq_routing_entry> routing(routes);
-    routing->nr = static_cast<std::uint32_t>(routes.size());
-    call_or_throw(fd_, "KVM_SET_GSI_ROUTING", KVM_SET_GSI_ROUTING, routing.get());
 }
 
 int KvmVm::set_memory(const kvm_userspace_memory_region& region) const noexcept {
@@ -199,6 +194,25 @@ int KvmVm::set_irq_line(std::uint32_t gsi, bool level) const noexcept {
     line.irq = gsi;
     line.level = level ? 1 : 0;
     return errno_of(fd_, KVM_IRQ_LINE, &line);
+}
+
+int KvmVm::set_gsi_routes(const kvm_irq_routing& routes) const noexcept {
+    return errno_of(fd_, KVM_SET_GSI_ROUTING, &routes);
+}
+
+int KvmVm::assign_irqfd(int eventfd, std::uint32_t gsi) const noexcept {
+    kvm_irqfd irqfd{};
+    irqfd.fd = static_cast<std::uint32_t>(eventfd);
+    irqfd.gsi = gsi;
+    return errno_of(fd_, KVM_IRQFD, &irqfd);
+}
+
+int KvmVm::remove_irqfd(int eventfd, std::uint32_t gsi) const noexcept {
+    kvm_irqfd irqfd{};
+    irqfd.fd = static_cast<std::uint32_t>(eventfd);
+    irqfd.gsi = gsi;
+    irqfd.flags = KVM_IRQFD_FLAG_DEASSIGN;
+    return errno_of(fd_, KVM_IRQFD, &irqfd);
 }
 
 KvmVcpu::KvmVcpu(const Kvm& kvm, const KvmVm& vm, std::uint32_t id)

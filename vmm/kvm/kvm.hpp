@@ -63,19 +63,27 @@ class KvmVm {
     /// Local APIC ids of 32 bits where the interface has 8, and 255 as an id like any other instead
     /// of "all processors" (KVM_CAP_X2APIC_API). From then on bits 31 to 8 of a message interrupt's
     /// destination are bits 31 to 8 of the upper half of its address. Before the first vCPU.
-    void use_wide_apic_ids() const;
+    void use_wide_apic_ids();
+    /// Whether that was called.
+    [[nodiscard]] bool wide_apic_ids() const noexcept { return wide_apic_ids_; }
     /// PIC, I/O APIC and one local APIC for each vCPU, in the kernel. Before the first vCPU.
     void create_irqchip() const;
-    void set_gsi_routes(std::span<const kvm_irq_routing_entry> routes) const;
 
     /// Adds, changes or (memory_size 0) removes a memory slot. Any thread; waits until no vCPU uses
     /// the old one.
     [[nodiscard]] int set_memory(const kvm_userspace_memory_region& region) const noexcept;
     /// Sets the level of an interrupt line. Any thread.
     [[nodiscard]] int set_irq_line(std::uint32_t gsi, bool level) const noexcept;
+    /// Replaces the table of routes: `routes` and its entries behind it. Any thread; waits until no
+    /// interrupt uses the old one. EINVAL for a message that no local APIC can take.
+    [[nodiscard]] int set_gsi_routes(const kvm_irq_routing& routes) const noexcept;
+    /// Each write to the eventfd raises the interrupt, until it is removed. Any thread.
+    [[nodiscard]] int assign_irqfd(int eventfd, std::uint32_t gsi) const noexcept;
+    [[nodiscard]] int remove_irqfd(int eventfd, std::uint32_t gsi) const noexcept;
 
   private:
     io::Fd fd_;
+    bool wide_apic_ids_ = false;
 };
 
 /// One virtual CPU. Calls come from the thread that runs it, or from set-up before that exists.

@@ -133,7 +133,7 @@ Vm::Machine::Machine(const VmConfig& config, io::Log& log, io::EventLoop* embedd
       memory_space_(kMemoryRegions),
       port_space_(kPortRegions),
       slots_(kvm_, vm_),
-      chip_(vm_),
+      chip_(kvm_, vm_),
       guest_(loaded(checkpoint)),
       console_(config_.serial, loop_, log_, QuitHandler::to<&Machine::quit>(*this)),
       board_(cmos_config(memory_), {.memory = memory_space_,

@@ -88,9 +88,9 @@ TEST_F(KvmDeviceTest, AVcpuMayHaveAnIdOfMoreThanEightBits) {
     if (!kvm.has_wide_apic_ids() || kvm.vcpu_id_limit() <= 300) {
         GTEST_SKIP() << "this KVM has no APIC ids above 254";
     }
-    const KvmVm vm(kvm);
+    KvmVm vm(kvm);
     vm.use_wide_apic_ids();
-    const IrqChip chip(vm);
+    const IrqChip chip(kvm, vm);
     const KvmVcpu vcpu(kvm, vm, 300);
     vcpu.set_cpuid(kvm.supported_cpuid());
     // IA32_APIC_BASE: enabled, in x2APIC mode.
@@ -107,7 +107,7 @@ TEST_F(KvmDeviceTest, AVcpuMayHaveAnIdOfMoreThanEightBits) {
 TEST_F(KvmDeviceTest, AVcpuKeepsTheRegistersThatAreSet) {
     const Kvm kvm("/dev/kvm");
     const KvmVm vm(kvm);
-    const IrqChip chip(vm);
+    const IrqChip chip(kvm, vm);
     const KvmVcpu vcpu(kvm, vm, 0);
     vcpu.set_cpuid(kvm.supported_cpuid());
     kvm_regs regs{};

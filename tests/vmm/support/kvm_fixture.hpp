@@ -164,7 +164,7 @@ class MiniMachine {
           mmio_region("test mmio", 0x1000, mmio_device),
           low_ram("low ram", {.host = ram.blocks()[0].host.first(kTestMmio), .ram = true}),
           slots(kvm, vm),
-          chip(vm) {
+          chip(kvm, vm) {
         memory.add_listener(slots);
         EXPECT_FALSE(memory.map(low_ram, 0));
         EXPECT_FALSE(memory.map(mmio_region, kTestMmio));
