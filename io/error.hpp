@@ -31,9 +31,10 @@ class Error : public std::system_error {
     [[nodiscard]] Fault fault() const noexcept { return fault_; }
     /// errno of the failed call, or 0 when no call failed.
     [[nodiscard]] int errno_value() const noexcept { return code().value(); }
-    /// One line: "context: cause", or the context alone when no call failed. What is about the
-    /// value of an option begins with that option as the command line has it, "--memory: ", so that
-    /// a front end can name what the value really came from.
+    /// One line: "context: cause", or the context alone when no call failed; where the cause is a
+    /// limit, how to raise it. What is about the value of an option begins with that option as the
+    /// command line has it, "--memory: ", so that a front end can name what the value really came
+    /// from.
     [[nodiscard]] const char* what() const noexcept override { return message_.c_str(); }
 
   private:
@@ -55,6 +56,10 @@ void check(bool invariant, const char* message) noexcept;
 /// What an errno value means, for code that may neither throw nor allocate. Never null, also for
 /// numbers that the C library does not know.
 [[nodiscard]] const char* errno_text(int error) noexcept;
+
+/// How to raise the limit that a call met when it failed with `error`; empty for the errors that
+/// are no such limit. The only table of these remedies.
+[[nodiscard]] std::string_view limit_remedy(int error) noexcept;
 
 /// Calls `call()` until it fails with something other than EINTR or succeeds.
 template <typename Call>

@@ -61,8 +61,6 @@ constexpr Row kRows[] = {
     {ENXIO, kEach, 0, {Fault::Input, {}, "load the device's driver, or give another path"}},
     {ENODEV, kEach, 0, {Fault::Input, {}, "load the device's driver, or give another path"}},
 
-    {EMFILE, kEach, 0, {Fault::Host, {}, "raise the limit of open files (ulimit -n)"}},
-    {ENFILE, kEach, 0, {Fault::Host, {}, "raise the host's limit (sysctl fs.file-max)"}},
     {ENOMEM, kEach, 0, {Fault::Host, {}, "free some memory"}},
     {ENOSPC, kEach, 0, {Fault::Host, {}, "free some space there, or give another path"}},
     {EDQUOT, kEach, 0, {Fault::Host, {}, "free some of your quota there, or give another path"}},
@@ -79,7 +77,8 @@ OpenRemedy open_remedy(int error, OpenPurpose purpose, mode_t found) noexcept {
             return row.remedy;
         }
     }
-    return {};
+    const std::string_view limit = limit_remedy(error);
+    return {.fault = limit.empty() ? Fault::Input : Fault::Host, .cause = {}, .remedy = limit};
 }
 
 void throw_open_error(int error, const OpenAttempt& attempt) {

@@ -28,6 +28,19 @@ TEST(Error, IsTheHostsFaultUnlessToldOtherwise) {
     }
 }
 
+TEST(Error, SaysHowToRaiseTheLimitThatACallMet) {
+    const std::pair<int, const char*> limits[] = {
+        {EMFILE, "eventfd: Too many open files; raise the limit of open files (ulimit -n)"},
+        {ENFILE,
+         "eventfd: Too many open files in system; raise the host's limit (sysctl fs.file-max)"},
+        {EFBIG, "eventfd: File too large; raise the limit of a file's size (ulimit -f)"},
+    };
+    for (const auto& [error, message] : limits) {
+        EXPECT_STREQ(Error(std::error_code(error, std::generic_category()), "eventfd").what(),
+                     message);
+    }
+}
+
 TEST(Error, WithoutErrnoIsTheMessageAlone) {
     try {
         throw_input("--memory: 0 bytes");

@@ -60,6 +60,7 @@ TEST(OpenRemedy, HasARowForEachErrorThatMatters) {
         {EMFILE, kRead, 0, Fault::Host, "ulimit -n"},
         {EMFILE, kKvm, S_IFCHR, Fault::Host, "ulimit -n"},
         {ENFILE, kRead, 0, Fault::Host, "fs.file-max"},
+        {EFBIG, kWrite, S_IFREG, Fault::Host, "ulimit -f"},
         {ENOMEM, kRead, 0, Fault::Host, "memory"},
         {ENOSPC, kWrite, 0, Fault::Host, "free some space"},
         {EDQUOT, kWrite, 0, Fault::Host, "quota"},

@@ -51,6 +51,7 @@ BlockedSignals::BlockedSignals() {
     struct sigaction ignore {};
     ignore.sa_handler = SIG_IGN;
     ::sigaction(SIGPIPE, &ignore, &previous_pipe_);
+    ::sigaction(SIGXFSZ, &ignore, &previous_size_);
 }
 
 BlockedSignals::~BlockedSignals() {
@@ -59,6 +60,7 @@ BlockedSignals::~BlockedSignals() {
     const timespec no_time{};
     while (::sigtimedwait(&set, nullptr, &no_time) > 0) {
     }
+    ::sigaction(SIGXFSZ, &previous_size_, nullptr);
     ::sigaction(SIGPIPE, &previous_pipe_, nullptr);
     ::pthread_sigmask(SIG_SETMASK, &previous_mask_, nullptr);
 }

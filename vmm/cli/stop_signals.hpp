@@ -20,7 +20,8 @@ struct Interrupted {
 };
 
 /// Holds SIGTERM, SIGINT, SIGHUP, SIGTSTP and SIGCONT back from this thread and from those that it
-/// starts, and makes them readable; ignores SIGPIPE. As they were before, on destruction.
+/// starts, and makes them readable; ignores SIGPIPE and SIGXFSZ, so that writing fails
+/// instead. As they were before, on destruction.
 ///
 /// Build it before any other thread, so that no thread is left to take a signal.
 class BlockedSignals {
@@ -39,6 +40,7 @@ class BlockedSignals {
   private:
     sigset_t previous_mask_{};
     struct sigaction previous_pipe_ {};
+    struct sigaction previous_size_ {};
     io::Fd fd_;
 };
 

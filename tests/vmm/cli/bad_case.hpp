@@ -4,12 +4,14 @@
 #include <gtest/gtest.h>
 #include <linux/capability.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 
 #include <algorithm>
 #include <cstdlib>
 #include <filesystem>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -24,6 +26,12 @@ struct BadCase {
     std::vector<std::string> arguments;  ///< behind "run"
     int exit_code;
     std::vector<std::string> parts;  ///< of the message, which begins with the first one
+    /// A resource (setrlimit(2)) of which there is no more than this.
+    struct Limit {
+        int resource;
+        rlim_t most;
+    };
+    std::optional<Limit> limit{};
 };
 
 inline void PrintTo(const BadCase& bad, std::ostream* out) {
@@ -53,6 +61,10 @@ class BadCaseRunner : public ProgramRunner {
         const Ended ended = wait_for(start(words, [&] {
             ::setenv("XDG_CACHE_HOME", file("").c_str(), 1);
             obey_permissions();
+            if (bad.limit) {
+                const rlimit most{bad.limit->most, bad.limit->most};
+                ::setrlimit(static_cast<__rlimit_resource>(bad.limit->resource), &most);
+            }
         }));
         ASSERT_TRUE(WIFEXITED(ended.status)) << ended.status;
         EXPECT_EQ(WEXITSTATUS(ended.status), bad.exit_code) << ended.errors;

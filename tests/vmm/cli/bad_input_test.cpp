@@ -171,6 +171,23 @@ INSTANTIATE_TEST_SUITE_P(
                 {"--serial: @/xxx", "at most 107 bytes; shorten it"}}),
     [](const auto& test) { return test.param.name; });
 
+INSTANTIATE_TEST_SUITE_P(
+    Limits, BadInput,
+    testing::Values(
+        BadCase{"OpenFiles",
+                {},
+                1,
+                {"", "Too many open files", "raise the limit of open files (", "ulimit -n"},
+                {{RLIMIT_NOFILE, 8}}},
+        // The signal that comes with it would end the program, and leave the pidfile.
+        BadCase{"FileSize",
+                {"--memory", "64M,shared"},
+                1,
+                {"--memory: cannot make a file of 64 MiB: File too large; raise the limit of a "
+                 "file's size (ulimit -f)"},
+                {{RLIMIT_FSIZE, 1 << 20}}}),
+    [](const auto& test) { return test.param.name; });
+
 class SecondVm : public test::KvmTest {
   protected:
     BadCaseRunner runner_;

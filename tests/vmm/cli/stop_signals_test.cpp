@@ -111,19 +111,23 @@ TEST(BlockedSignals, DoNotKillUsWhenTheyCameTooLate) {
     SUCCEED() << "still here";
 }
 
-TEST(BlockedSignals, PutBackTheMaskAndTheBrokenPipeHandling) {
+TEST(BlockedSignals, PutBackTheMaskAndWhatTheyIgnored) {
     sigset_t before;
     sigset_t after;
-    struct sigaction pipe {};
+    struct sigaction ignored {};
     ::pthread_sigmask(SIG_SETMASK, nullptr, &before);
     {
         const BlockedSignals blocked;
-        ::sigaction(SIGPIPE, nullptr, &pipe);
-        EXPECT_EQ(pipe.sa_handler, SIG_IGN);
+        for (const int signal : {SIGPIPE, SIGXFSZ}) {
+            ::sigaction(signal, nullptr, &ignored);
+            EXPECT_EQ(ignored.sa_handler, SIG_IGN) << signal;
+        }
     }
     ::pthread_sigmask(SIG_SETMASK, nullptr, &after);
-    ::sigaction(SIGPIPE, nullptr, &pipe);
-    EXPECT_EQ(pipe.sa_handler, SIG_DFL);
+    for (const int signal : {SIGPIPE, SIGXFSZ}) {
+        ::sigaction(signal, nullptr, &ignored);
+        EXPECT_EQ(ignored.sa_handler, SIG_DFL) << signal;
+    }
     EXPECT_EQ(sigismember(&before, SIGTERM), sigismember(&after, SIGTERM));
 }
 
