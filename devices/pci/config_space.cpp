@@ -79,9 +79,8 @@ std::uint16_t ConfigSpace::add_capability(std::uint8_t id, std::uint16_t size,
     if (previous != 0) {
         registers_.preset8(previous + 1U, link);
     } else {
-        constexpr auto kStatus = io::to_underlying(ConfigOffset::Status);
-        const Register<std::uint16_t> status{registers_.get16(kStatus)};
-        registers_.preset16(kStatus, status.with(kStatusCapabilities, true).raw);
+        registers_.preset16(io::to_underlying(ConfigOffset::Status),
+                            status().with(kStatusCapabilities, true).raw);
         registers_.preset8(io::to_underlying(ConfigOffset::CapabilitiesPointer), link);
     }
     return offset;
@@ -105,10 +104,24 @@ std::uint16_t ConfigSpace::add_extended_capability(std::uint16_t id, std::uint8_
     return offset;
 }
 
+Register<std::uint16_t> ConfigSpace::command() const noexcept {
+    return {registers_.get16(io::to_underlying(ConfigOffset::Command))};
+}
+
+Register<std::uint16_t> ConfigSpace::status() const noexcept {
+    return {registers_.get16(io::to_underlying(ConfigOffset::Status))};
+}
+
 bool ConfigSpace::decodes_memory() const noexcept {
-    const Register<std::uint16_t> command{
-        registers_.get16(io::to_underlying(ConfigOffset::Command))};
-    return command.get(kCommandMemory);
+    return command().get(kCommandMemory);
+}
+
+bool ConfigSpace::masters_bus() const noexcept {
+    return command().get(kCommandBusMaster);
+}
+
+bool ConfigSpace::asserts_pin() const noexcept {
+    return status().get(kStatusInterrupt) && !command().get(kCommandInterruptDisable);
 }
 
 }  // namespace cxlvm::pci

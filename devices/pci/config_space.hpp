@@ -49,6 +49,12 @@ class ConfigSpace {
 
     /// Whether the function answers to memory requests: Memory Space Enable is set (7.5.1.1.3).
     [[nodiscard]] bool decodes_memory() const noexcept;
+    /// Whether the function may write to memory, messages of interrupts included: Bus Master Enable
+    /// is set (7.5.1.1.3).
+    [[nodiscard]] bool masters_bus() const noexcept;
+    /// Whether the function holds its interrupt pin: it has an interrupt pending (Interrupt Status,
+    /// 7.5.1.1.4) and Interrupt Disable is clear.
+    [[nodiscard]] bool asserts_pin() const noexcept;
 
     /// The function's own access.
     [[nodiscard]] RegisterFile& registers() noexcept { return registers_; }
@@ -65,6 +71,9 @@ class ConfigSpace {
     /// Reserves `size` bytes and adds the body; returns where.
     std::uint16_t place(Chain& chain, std::uint16_t size, std::uint16_t header,
                         std::span<const RegisterSpec> body);
+
+    [[nodiscard]] Register<std::uint16_t> command() const noexcept;
+    [[nodiscard]] Register<std::uint16_t> status() const noexcept;
 
     RegisterFile registers_;
     Chain capabilities_{.next = kFirstCapability, .end = kLegacyConfigSize};

@@ -78,6 +78,46 @@ inline constexpr Field<std::uint16_t, 15, 0> kExtendedCapabilityId;
 inline constexpr Field<std::uint8_t, 19, 16> kExtendedCapabilityVersion;
 inline constexpr Field<std::uint16_t, 31, 20> kExtendedCapabilityNext;
 
+// Capability ids (PCI Code and ID Assignment Specification 1.16, 2).
+inline constexpr std::uint8_t kCapabilityMsi = 0x05;
+inline constexpr std::uint8_t kCapabilityMsix = 0x11;
+
+// Message Signaled Interrupts, with 64-bit addresses and a mask for each vector (7.7.1).
+inline constexpr std::uint16_t kMsiSize = 0x18;
+inline constexpr unsigned kMsiMaximumVectors = 32;
+enum class MsiOffset : std::uint16_t {
+    Control = 0x02,
+    Address = 0x04,
+    AddressHigh = 0x08,
+    Data = 0x0c,
+    Mask = 0x10,
+    Pending = 0x14,
+};
+inline constexpr Field<bool, 0, 0> kMsiEnable;
+inline constexpr Field<std::uint8_t, 3, 1> kMsiMultipleCapable;  ///< log2 of what it asks for
+inline constexpr Field<std::uint8_t, 6, 4> kMsiMultipleEnable;   ///< log2 of what it may use
+inline constexpr Field<bool, 7, 7> kMsi64Bit;
+inline constexpr Field<bool, 8, 8> kMsiPerVectorMasking;
+/// Bits 1 and 0 of a message's address are 0 (7.7.1.3, 7.7.2.5).
+inline constexpr Field<std::uint32_t, 31, 2> kMessageAddress;
+
+// MSI-X (7.7.2).
+inline constexpr std::uint16_t kMsixSize = 0x0c;
+inline constexpr unsigned kMsixMaximumVectors = 2048;
+enum class MsixOffset : std::uint16_t { Control = 0x02, Table = 0x04, Pba = 0x08 };
+inline constexpr Field<std::uint16_t, 10, 0> kMsixTableSize;  ///< less one
+inline constexpr Field<bool, 14, 14> kMsixFunctionMask;
+inline constexpr Field<bool, 15, 15> kMsixEnable;
+inline constexpr std::uint32_t kMsixPlaceAlignment = 8;  ///< the bits below name the BAR
+inline constexpr std::uint32_t kMsixEntrySize = 16;
+enum class MsixEntryOffset : std::uint8_t {
+    Address = 0x0,
+    AddressHigh = 0x4,
+    Data = 0x8,
+    Control = 0xc,
+};
+inline constexpr Field<bool, 0, 0> kMsixVectorMask;
+
 // Class codes (PCI Code and ID Assignment Specification 1.16, 1.7): base class, sub-class,
 // programming interface.
 inline constexpr std::uint32_t kClassHostBridge = 0x06'00'00;
