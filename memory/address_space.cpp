@@ -73,6 +73,14 @@ void copy_to(std::byte* host, std::span<const std::byte> data) noexcept {
 Region::Region(const char* name, std::uint64_t size, IoHandler& handler) noexcept
     : name_(name), size_(size), handler_(&handler) {}
 
+Region::Region(const char* name, std::uint64_t size, IoHandler& handler,
+               std::span<const Doorbell> doorbells) noexcept
+    : name_(name), size_(size), handler_(&handler), doorbells_(doorbells) {
+    for (const Doorbell& doorbell : doorbells_) {
+        io::check(doorbell.offset < size, "Region: a doorbell outside the region");
+    }
+}
+
 Region::Region(const char* name, const Backing& backing) noexcept
     : name_(name), size_(backing.host.size()), backing_(backing) {}
 
@@ -158,9 +166,24 @@ struct AddressSpace::Impl {
         }
     }
 
+    // Which of a region's doorbells are connected is not kept: the host takes back what it has.
+    void connect(const Region& region, std::uint64_t base) const noexcept CXLVM_REQUIRES(changes) {
+        for (const Doorbell& doorbell : region.doorbells_) {
+            // Refused: its writes go to the handler.
+            static_cast<void>(doorbells->connect(Gpa(base + doorbell.offset), doorbell.eventfd));
+        }
+    }
+    void disconnect(const Region& region, std::uint64_t base) const noexcept
+        CXLVM_REQUIRES(changes) {
+        for (const Doorbell& doorbell : region.doorbells_) {
+            doorbells->disconnect(Gpa(base + doorbell.offset), doorbell.eventfd);
+        }
+    }
+
     io::Mutex changes;
     RegionTable table;  // written under `changes`
     Listeners listeners CXLVM_GUARDED_BY(changes);
+    DoorbellHost* doorbells CXLVM_GUARDED_BY(changes) = nullptr;
 };
 
 AddressSpace::AddressSpace(std::size_t capacity) : impl_(std::make_unique<Impl>(capacity)) {}
@@ -193,6 +216,9 @@ std::error_code AddressSpace::map(Region& region, std::uint64_t base) noexcept {
     region.space_ = this;
     region.base_ = base;
     impl_->table.insert({base, last, &region});
+    if (impl_->doorbells != nullptr) {
+        impl_->connect(region, base);
+    }
     return {};
 }
 
@@ -206,6 +232,9 @@ void AddressSpace::unmap(Region& region) noexcept {
         if (const auto range = GpaRange::of(Gpa(region.base_), region.size_)) {
             impl_->withdraw(impl_->listeners.end(), Impl::view_of(region, *range));
         }
+    }
+    if (impl_->doorbells != nullptr) {
+        impl_->disconnect(region, region.base_);
     }
     impl_->table.erase(region.base_);
     region.space_ = nullptr;
@@ -266,6 +295,28 @@ void AddressSpace::remove_listener(MemoryListener& listener) noexcept {
     }
     impl_->forget(listener, impl_->table.size());
     impl_->listeners.erase(impl_->listeners.iterator_to(listener));
+}
+
+void AddressSpace::connect_doorbells(DoorbellHost& host) noexcept {
+    const io::MutexLock lock(impl_->changes);
+    io::check(impl_->doorbells == nullptr, "AddressSpace: a second host of doorbells");
+    impl_->doorbells = &host;
+    for (std::size_t i = 0; i < impl_->table.size(); ++i) {
+        const RegionTable::Entry entry = impl_->table.at(i);
+        impl_->connect(*entry.region, entry.base);
+    }
+}
+
+void AddressSpace::disconnect_doorbells() noexcept {
+    const io::MutexLock lock(impl_->changes);
+    if (impl_->doorbells == nullptr) {
+        return;
+    }
+    for (std::size_t i = 0; i < impl_->table.size(); ++i) {
+        const RegionTable::Entry entry = impl_->table.at(i);
+        impl_->disconnect(*entry.region, entry.base);
+    }
+    impl_->doorbells = nullptr;
 }
 
 std::size_t AddressSpace::region_count() const noexcept {

@@ -8,6 +8,7 @@
 #include <system_error>
 
 #include "memory/address.hpp"
+#include "memory/doorbell.hpp"
 #include "memory/io_handler.hpp"
 #include "memory/memory_listener.hpp"
 
@@ -34,6 +35,10 @@ class Region {
         bool ram = false;
     };
     Region(const char* name, const Backing& backing) noexcept;
+    /// Trapped, with doorbells; `doorbells` outlive the region. The handler serves their writes
+    /// too, for a host that connects none of them.
+    Region(const char* name, std::uint64_t size, IoHandler& handler,
+           std::span<const Doorbell> doorbells) noexcept;
     Region(const Region&) = delete;
     Region& operator=(const Region&) = delete;
     ~Region();
@@ -52,6 +57,7 @@ class Region {
     std::uint64_t size_;
     IoHandler* handler_ = nullptr;
     Backing backing_;
+    std::span<const Doorbell> doorbells_;
     // Written under the AddressSpace's lock.
     AddressSpace* space_ = nullptr;
     std::uint64_t base_ = 0;
@@ -90,6 +96,12 @@ class AddressSpace {
     void add_listener(MemoryListener& listener);
     /// Leaves, after being told that everything is unmapped. No effect when it has not joined.
     void remove_listener(MemoryListener& listener) noexcept;
+
+    /// From now on `host`, which outlives this or its disconnect_doorbells(), connects the
+    /// doorbells of whatever is mapped. There is one at most.
+    void connect_doorbells(DoorbellHost& host) noexcept;
+    /// The host disconnects them all. No effect without one.
+    void disconnect_doorbells() noexcept;
 
     [[nodiscard]] std::size_t region_count() const noexcept;
 

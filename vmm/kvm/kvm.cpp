@@ -85,6 +85,9 @@ constexpr std::array kRequired = {
     KvmCapability{KVM_CAP_EXT_CPUID, "EXT_CPUID"},
     KvmCapability{KVM_CAP_MP_STATE, "MP_STATE"},
     KvmCapability{KVM_CAP_IRQ_ROUTING, "IRQ_ROUTING"},
+    KvmCapability{KVM_CAP_IRQFD, "IRQFD"},
+    KvmCapability{KVM_CAP_IOEVENTFD, "IOEVENTFD"},
+    KvmCapability{KVM_CAP_IOEVENTFD_ANY_LENGTH, "IOEVENTFD_ANY_LENGTH"},
     KvmCapability{KVM_CAP_SET_IDENTITY_MAP_ADDR, "SET_IDENTITY_MAP_ADDR"},
     KvmCapability{KVM_CAP_IMMEDIATE_EXIT, "IMMEDIATE_EXIT"},
 };
@@ -213,6 +216,21 @@ int KvmVm::remove_irqfd(int eventfd, std::uint32_t gsi) const noexcept {
     irqfd.gsi = gsi;
     irqfd.flags = KVM_IRQFD_FLAG_DEASSIGN;
     return errno_of(fd_, KVM_IRQFD, &irqfd);
+}
+
+int KvmVm::assign_ioeventfd(std::uint64_t address, int eventfd) const noexcept {
+    kvm_ioeventfd ioeventfd{};
+    ioeventfd.addr = address;  // a length of 0 matches every width (KVM_CAP_IOEVENTFD_ANY_LENGTH)
+    ioeventfd.fd = eventfd;
+    return errno_of(fd_, KVM_IOEVENTFD, &ioeventfd);
+}
+
+int KvmVm::remove_ioeventfd(std::uint64_t address, int eventfd) const noexcept {
+    kvm_ioeventfd ioeventfd{};
+    ioeventfd.addr = address;
+    ioeventfd.fd = eventfd;
+    ioeventfd.flags = KVM_IOEVENTFD_FLAG_DEASSIGN;
+    return errno_of(fd_, KVM_IOEVENTFD, &ioeventfd);
 }
 
 KvmVcpu::KvmVcpu(const Kvm& kvm, const KvmVm& vm, std::uint32_t id)

@@ -64,6 +64,7 @@ static_assert(KVM_CREATE_IRQCHIP == 0xae60);
 static_assert(KVM_IRQ_LINE == 0x4008'ae61);
 static_assert(KVM_SET_GSI_ROUTING == 0x4008'ae6a);
 static_assert(KVM_IRQFD == 0x4020'ae76);
+static_assert(KVM_IOEVENTFD == 0x4040'ae79);
 static_assert(KVM_ENABLE_CAP == 0x4068'aea3);
 
 // Of a vCPU.
@@ -85,6 +86,7 @@ static_assert(sizeof(kvm_enable_cap) == 104);
 static_assert(sizeof(kvm_irq_routing) == 8);
 static_assert(sizeof(kvm_irq_routing_entry) == 48);
 static_assert(sizeof(kvm_irqfd) == 32);
+static_assert(sizeof(kvm_ioeventfd) == 64);
 static_assert(sizeof(kvm_cpuid2) == 8);
 static_assert(sizeof(kvm_cpuid_entry2) == 40);
 static_assert(sizeof(kvm_msrs) == 8);
