@@ -42,6 +42,14 @@ Thread::Thread(std::string name, std::function<void()> body) {
         error = ::pthread_create(&handle_, &attributes, &run, start.get());
         ::pthread_attr_destroy(&attributes);
     }
+    if (error == EAGAIN) {
+        throw Error(std::error_code(error, std::generic_category()),
+                    Error::Whole{fmt::format(
+                        "start the thread {}: {}; raise the limit of threads (ulimit -u, or the "
+                        "cgroup's pids.max) or of address space (ulimit -v)",
+                        name, errno_text(error))},
+                    Fault::Host);
+    }
     if (error != 0) {
         throw_error(error, fmt::format("start the thread {}", name));
     }

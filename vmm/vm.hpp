@@ -51,7 +51,8 @@ class Vm {
     /// The loop that serves the devices; before start() the owner may start operations of its own.
     [[nodiscard]] io::EventLoop& loop() noexcept;
 
-    /// Runs the guest to its end, serving the event loop on this thread.
+    /// Runs the guest to its end, serving the event loop on this thread. Throws io::Error when the
+    /// threads of the vCPUs cannot be had; the loop has stopped then, as after every run.
     ExitReason run();
     /// Starts the vCPUs, and the event loop on a thread of its own unless it is the embedder's.
     /// Once, instead of run().

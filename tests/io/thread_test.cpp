@@ -7,6 +7,10 @@
 #include <atomic>
 #include <csignal>
 #include <memory>
+#include <thread>
+
+#include "io/error.hpp"
+#include "tests/support/refuse_threads.hpp"
 
 namespace cxlvm::io {
 namespace {
@@ -45,6 +49,23 @@ TEST(Thread, HasAStackTooSmallForAHugePage) {
     }).join();
     EXPECT_GE(size, 512U << 10);
     EXPECT_LT(size, 2U << 20);
+}
+
+TEST(Thread, ThatCannotBeStartedSaysWhichLimitsThereAre) {
+    std::thread([] {
+        ASSERT_TRUE(test::refuse_threads());
+        try {
+            const Thread thread("one too many", [] {});
+            FAIL() << "nothing was thrown";
+        } catch (const Error& error) {
+            EXPECT_STREQ(error.what(),
+                         "start the thread one too many: Resource temporarily unavailable; raise "
+                         "the limit of threads (ulimit -u, or the cgroup's pids.max) or of address "
+                         "space (ulimit -v)");
+            EXPECT_EQ(error.errno_value(), EAGAIN);
+            EXPECT_EQ(error.fault(), Fault::Host);
+        }
+    }).join();
 }
 
 TEST(Thread, IsJoinedByItsDestructorAndByAssignment) {

@@ -213,7 +213,15 @@ ExitReason Vm::Machine::run() {
     started_ = true;
     stop_loop_at_end_ = true;
     console_.start();
-    vcpus_.start();
+    try {
+        vcpus_.start();
+    } catch (...) {
+        // The caller may have operations on the loop, and lets them go when this throws.
+        end(ExitReason::HostError, EndCause::Request);
+        abandon_output();
+        serve();
+        throw;
+    }
     serve();
     return reason_;
 }

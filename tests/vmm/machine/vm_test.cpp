@@ -19,6 +19,7 @@
 #include "io/error.hpp"
 #include "io/fd.hpp"
 #include "io/operations.hpp"
+#include "tests/support/refuse_threads.hpp"
 #include "tests/vmm/boot/image_builder.hpp"
 #include "tests/vmm/support/kvm_fixture.hpp"
 
@@ -103,6 +104,27 @@ TEST_F(VmTest, AGuestThatReportsItsCrashInALoopDoesNotFloodTheLog) {
     const std::string text = output();
     EXPECT_NE(text.find("kernel crashed"), std::string::npos) << text;
     EXPECT_LT(std::ranges::count(text, '\n'), 200) << text;
+}
+
+struct OfTheCaller {
+    void completed(std::int32_t result, std::uint32_t /*flags*/, bool /*more*/) noexcept {
+        last_result = result;
+    }
+    std::int32_t last_result = 0;
+};
+
+TEST_F(VmTest, ARunThatCannotStartItsVcpusEndsWhatIsOnItsLoop) {
+    std::thread([this] {
+        Vm vm(config("hang"), log_);
+        // Belongs to whoever calls run(), who lets it go when that returns, or throws.
+        OfTheCaller caller;
+        io::TimeoutOp pending(io::Completion::to<&OfTheCaller::completed>(caller));
+        vm.loop().start(pending.set(std::chrono::hours(1)));
+        ASSERT_TRUE(test::refuse_threads());
+        EXPECT_THROW(static_cast<void>(vm.run()), io::Error);
+        EXPECT_TRUE(pending.idle());
+        EXPECT_EQ(caller.last_result, -ECANCELED);
+    }).join();
 }
 
 TEST_F(VmTest, ATripleFaultEndsAsACrashThatIsExplained) {
