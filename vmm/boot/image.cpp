@@ -60,7 +60,7 @@ Image Image::open(const std::string& path, std::string_view option) {
     io::Fd file = named ? std::move(*named) : io::open_regular_file(path, option);
     const struct stat status = status_of(file, what);
     if (status.st_size == 0) {
-        io::throw_input(what + ": the file is empty");
+        io::throw_input(what + ": the file is empty; give another");
     }
     return Image(std::move(file), static_cast<std::uint64_t>(status.st_size), path, false);
 }

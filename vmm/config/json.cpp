@@ -12,6 +12,7 @@
 
 #include "io/error.hpp"
 #include "io/fd.hpp"
+#include "io/open_error.hpp"
 #include "vmm/config/vm_options.hpp"
 
 namespace cxlvm::config {
@@ -244,7 +245,7 @@ Configuration load_json(const std::string& path) {
         const ssize_t count = io::retry_eintr(
             [&] { return ::read(file.get(), text.data() + size, text.size() - size); });
         if (count < 0) {
-            io::throw_errno("--config: cannot read " + path, io::Fault::Input);
+            io::throw_open_error(errno, {.path = path, .option = "--config", .action = "read"});
         }
         if (count == 0) {
             text.resize(size);
@@ -259,11 +260,15 @@ std::string to_json(const VmConfig& vm, const ProgramConfig& program) {
     Json json = Json::object();
     write_options(vm_options(), vm, json);
     write_options(program_options(), program, json);
-    try {
-        return json.dump(4) + "\n";
-    } catch (const Json::type_error&) {
-        io::throw_input("a path or text of the configuration is not UTF-8, which JSON cannot hold");
+    for (const auto& item : json.items()) {
+        try {
+            static_cast<void>(item.value().dump());
+        } catch (const Json::type_error&) {
+            io::throw_input(fmt::format(
+                "--{}: not UTF-8, and JSON holds no other text; give another", item.key()));
+        }
     }
+    return json.dump(4) + "\n";
 }
 
 }  // namespace cxlvm::config

@@ -4,6 +4,8 @@
 #include <fmt/format.h>
 
 #include <bit>
+#include <string>
+#include <vector>
 
 #include "io/error.hpp"
 
@@ -13,6 +15,20 @@ namespace {
 /// Bits that number `count` things.
 unsigned width_of(unsigned count) noexcept {
     return static_cast<unsigned>(std::bit_width(count - 1));
+}
+
+/// The numbers that the user gave: "sockets=2, cores=3".
+std::string asked_of(const CpuConfig& config) {
+    std::vector<std::string> asked;
+    const auto add = [&](unsigned number, const char* what) {
+        if (number != 0) {
+            asked.push_back(fmt::format("{}={}", what, number));
+        }
+    };
+    add(config.sockets, "sockets");
+    add(config.cores, "cores");
+    add(config.threads, "threads");
+    return fmt::format("{}", fmt::join(asked, ", "));
 }
 
 }  // namespace
@@ -43,9 +59,9 @@ Topology topology_of(const CpuConfig& config) {
     const std::uint64_t each = cores * threads;
     if (sockets > config.count || each > config.count || sockets * each != config.count) {
         io::throw_input(fmt::format(
-            "--cpus: {} vCPUs cannot be {} sockets of {} cores of {} threads; the three numbers "
-            "must multiply to the count (0 leaves one to us)",
-            config.count, config.sockets, config.cores, config.threads));
+            "--cpus: {} vCPUs cannot be laid out with {}; sockets, cores and threads must multiply "
+            "to the count: leave one of them out",
+            config.count, asked_of(config)));
     }
     return {static_cast<unsigned>(sockets), static_cast<unsigned>(cores),
             static_cast<unsigned>(threads)};

@@ -85,7 +85,10 @@ INSTANTIATE_TEST_SUITE_P(
                 {"--cpus", "100000"},
                 35,
                 {"--cpus: 100000 are too many; give at most 65536"}},
-        BadCase{"OddTopology", {"--cpus", "4,cores=3"}, 35, {"--cpus: 4 vCPUs", "must multiply"}},
+        BadCase{"OddTopology",
+                {"--cpus", "4,cores=3"},
+                35,
+                {"--cpus: 4 vCPUs cannot be laid out with cores=3; ", "must multiply"}},
         BadCase{
             "InitrdOfTheBuiltinGuest", {"--initrd", "/dev/null"}, 35, {"--initrd: ", "--kernel"}},
         BadCase{"UnknownProtocol",

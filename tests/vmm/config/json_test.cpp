@@ -200,7 +200,11 @@ TEST(Json, QuotesTheBeginningOfWhatIsLong) {
 TEST(Json, RefusesToWriteTextThatIsNotUtf8) {
     VmConfig vm;
     vm.boot.kernel = "\xff\xfe";
-    EXPECT_THAT(input_error([&] { (void)to_json(vm); }), HasSubstr("UTF-8"));
+    EXPECT_EQ(input_error([&] { (void)to_json(vm); }),
+              "--kernel: not UTF-8, and JSON holds no other text; give another");
+    ProgramConfig program;
+    program.log_file = "\xff.log";
+    EXPECT_THAT(input_error([&] { (void)to_json({}, program); }), HasSubstr("--log: not UTF-8"));
 }
 
 TEST(Json, IsReadFromAFileThatMessagesName) {
@@ -213,6 +217,18 @@ TEST(Json, IsReadFromAFileThatMessagesName) {
     std::remove(path.c_str());
     EXPECT_THAT(input_error([&] { (void)load_json(path); }),
                 AllOf(HasSubstr("--config"), HasSubstr(path)));
+}
+
+TEST(Json, SaysWhichFileCannotBeRead) {
+    try {
+        (void)load_json("/proc/self/mem");  // opens, and is an error to read at 0
+        FAIL() << "nothing was thrown";
+    } catch (const io::Error& error) {
+        EXPECT_STREQ(error.what(),
+                     "--config: cannot read /proc/self/mem: Input/output error; see the kernel's "
+                     "log (dmesg) for the disk");
+        EXPECT_EQ(error.fault(), io::Fault::Host);
+    }
 }
 
 TEST(Json, IsNotWaitedForInAPipe) {
