@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <sys/uio.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+// Taking chains apart. A driver may split its requests into elements as it likes (virtio 1.2,
+// 2.7.4.1): nothing here minds where one ends. All bytes belong to the guest and change under us.
+
+namespace cxlvm::virtio {
+
+/// Bytes of all segments.
+[[nodiscard]] std::uint64_t total_bytes(std::span<const iovec> segments) noexcept;
+
+/// Copies the first bytes into `out` and cuts them off. False, and nothing is changed, when there
+/// are fewer.
+[[nodiscard]] bool take_front(std::span<iovec>& segments, std::span<std::byte> out) noexcept;
+
+/// Copies `data` over the first bytes and cuts them off. False, and nothing is changed, when there
+/// are fewer.
+[[nodiscard]] bool fill_front(std::span<iovec>& segments, std::span<const std::byte> data) noexcept;
+
+/// Cuts off the last byte and says where it is; null when there is none.
+[[nodiscard]] std::byte* take_last(std::span<iovec>& segments) noexcept;
+
+}  // namespace cxlvm::virtio
