@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "io/fd.hpp"
+
+namespace cxlvm::virtio::block {
+
+struct DiskConfig {
+    std::string path{};      ///< "fd=N" for a descriptor that somebody else has opened
+    bool read_only = false;  ///< the guest may not write; other readers are welcome
+    bool direct = false;     ///< past the host's page cache (O_DIRECT)
+};
+
+/// A raw file or a block device that is a guest's disk.
+///
+/// It is locked (flock(2)) while it is held: by one writer, or by any number of readers. The lock
+/// is that of the open file, so it lasts as long as any process has a copy of the descriptor.
+class DiskFile {
+  public:
+    /// Throws Error naming --disk and the path: Input for what is no file or block device, empty,
+    /// no whole number of sectors, in use elsewhere, or without direct I/O; Host for what is
+    /// missing on this host.
+    explicit DiskFile(const DiskConfig& config);
+
+    [[nodiscard]] int fd() const noexcept { return file_.get(); }
+    /// For transfers that are not aligned for fd(): the same descriptor unless direct.
+    [[nodiscard]] int buffered_fd() const noexcept {
+        return buffered_ ? buffered_.get() : file_.get();
+    }
+    [[nodiscard]] std::uint64_t sectors() const noexcept { return sectors_; }
+    [[nodiscard]] bool read_only() const noexcept { return read_only_; }
+    [[nodiscard]] bool is_block_device() const noexcept { return is_block_device_; }
+    /// Of offsets, lengths and memory of a transfer through fd(), in bytes; 1 unless direct.
+    [[nodiscard]] std::uint32_t alignment() const noexcept { return alignment_; }
+    /// The smallest write that causes no read, as the guest is told, in bytes: a power of two, at
+    /// least a sector.
+    [[nodiscard]] std::uint32_t block_size() const noexcept { return block_size_; }
+
+  private:
+    bool read_only_;
+    io::Fd file_;
+    io::Fd buffered_;
+    bool is_block_device_ = false;
+    std::uint64_t sectors_ = 0;
+    std::uint32_t alignment_ = 1;
+    std::uint32_t block_size_ = 512;
+};
+
+}  // namespace cxlvm::virtio::block

@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "devices/virtio/block/disk_file.hpp"
+
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <string>
+
+#include "io/error.hpp"
+
+namespace cxlvm::virtio::block {
+namespace {
+
+class DiskFileTest : public testing::Test {
+  protected:
+    void SetUp() override { ASSERT_NE(::mkdtemp(folder_.data()), nullptr); }
+    void TearDown() override { std::filesystem::remove_all(folder_); }
+
+    [[nodiscard]] std::string make_file(const char* name, std::uint64_t size) const {
+        std::string path = folder_ + "/" + name;
+        const io::Fd file = io::open_file(path, O_CREAT | O_RDWR, 0600);
+        EXPECT_EQ(::ftruncate(file.get(), static_cast<off_t>(size)), 0);
+        return path;
+    }
+    /// The message with which a disk is refused; fails the test when it is not, or as a fault of
+    /// another kind.
+    static std::string refusal(const DiskConfig& config, io::Fault fault = io::Fault::Input) {
+        try {
+            const DiskFile disk(config);
+        } catch (const io::Error& error) {
+            EXPECT_EQ(error.fault(), fault) << error.what();
+            return error.what();
+        }
+        ADD_FAILURE() << config.path << " was taken";
+        return {};
+    }
+    static bool contains(const std::string& text, const std::string& part) {
+        return text.find(part) != std::string::npos;
+    }
+
+    std::string folder_ = "/tmp/cxlvm-disk.XXXXXX";
+};
+
+TEST_F(DiskFileTest, TellsWhatItIs) {
+    const DiskFile disk({.path = make_file("disk", 1 << 20)});
+    EXPECT_EQ(disk.sectors(), 2048U);
+    EXPECT_FALSE(disk.read_only());
+    EXPECT_FALSE(disk.is_block_device());
+    EXPECT_EQ(disk.alignment(), 1U);
+    EXPECT_EQ(disk.block_size(), 512U);
+    EXPECT_EQ(disk.buffered_fd(), disk.fd());
+    EXPECT_EQ(::fcntl(disk.fd(), F_GETFL) & (O_ACCMODE | O_NONBLOCK), O_RDWR);
+}
+
+TEST_F(DiskFileTest, OneWriterOrManyReaders) {
+    const std::string path = make_file("disk", 4096);
+    {
+        const DiskFile writer({.path = path});
+        EXPECT_TRUE(contains(refusal({.path = path}), "another process uses it"));
+        EXPECT_TRUE(contains(refusal({.path = path, .read_only = true}), "writes to it"));
+    }
+    const DiskFile reader({.path = path, .read_only = true});
+    const DiskFile other({.path = path, .read_only = true});
+    EXPECT_TRUE(reader.read_only());
+    EXPECT_TRUE(contains(refusal({.path = path}), "another process uses it"));
+}
+
+TEST_F(DiskFileTest, RefusesWhatCanBeNoDisk) {
+    EXPECT_TRUE(contains(refusal({.path = make_file("empty", 0)}), "truncate -s 1G"));
+    const std::string odd = refusal({.path = make_file("odd", 1000)});
+    EXPECT_TRUE(contains(odd, "--disk: " + folder_ + "/odd")) << odd;
+    EXPECT_TRUE(contains(odd, "truncate -s 1024 FILE")) << odd;
+    EXPECT_TRUE(contains(refusal({.path = folder_, .read_only = true}), "neither a file"));
+    EXPECT_TRUE(contains(refusal({.path = "/dev/null"}), "neither a file"));
+    EXPECT_TRUE(contains(refusal({.path = folder_ + "/none"}), "--disk: cannot open"));
+    const std::string fifo = folder_ + "/fifo";
+    ASSERT_EQ(::mkfifo(fifo.c_str(), 0600), 0);
+    EXPECT_TRUE(contains(refusal({.path = fifo, .read_only = true}), "neither a file"));
+}
+
+TEST_F(DiskFileTest, TakesADescriptorOfSomebodyElse) {
+    const std::string path = make_file("disk", 4096);
+    const io::Fd file = io::open_file(path, O_RDWR);
+    {
+        const DiskFile disk({.path = "fd=" + std::to_string(file.get())});
+        EXPECT_EQ(disk.sectors(), 8U);
+        EXPECT_NE(disk.fd(), file.get());
+    }
+    const io::Fd reading = io::open_file(path, O_RDONLY);
+    const std::string name = "fd=" + std::to_string(reading.get());
+    EXPECT_TRUE(contains(refusal({.path = name}), "add readonly"));
+}
+
+TEST_F(DiskFileTest, ADescriptorForReadingIsADiskForReading) {
+    const io::Fd file = io::open_file(make_file("disk", 4096), O_RDONLY);
+    const DiskFile disk({.path = "fd=" + std::to_string(file.get()), .read_only = true});
+    EXPECT_EQ(disk.sectors(), 8U);
+}
+
+TEST_F(DiskFileTest, DirectTransfersAreAlignedAndAFileWithoutStaysAtHand) {
+    const std::string path = make_file("disk", 1 << 16);
+    if (!io::Fd(::open(path.c_str(), O_RDONLY | O_DIRECT | O_CLOEXEC))) {
+        GTEST_SKIP() << "the file system of /tmp has no direct I/O";
+    }
+    const DiskFile disk({.path = path, .direct = true});
+    EXPECT_NE(::fcntl(disk.fd(), F_GETFL) & O_DIRECT, 0);
+    EXPECT_EQ(::fcntl(disk.buffered_fd(), F_GETFL) & O_DIRECT, 0);
+    EXPECT_NE(disk.fd(), disk.buffered_fd());
+    EXPECT_GE(disk.alignment(), 512U);
+    EXPECT_LE(disk.alignment(), 4096U);
+    EXPECT_EQ(disk.alignment() & (disk.alignment() - 1), 0U);
+    EXPECT_EQ(disk.block_size(), disk.alignment());
+    EXPECT_TRUE(contains(refusal({.path = path}), "another process uses it"));
+}
+
+TEST_F(DiskFileTest, DirectIsRefusedWhereThereIsNone) {
+    // Linux before 6.6 has none in memory.
+    const std::string path = "/dev/shm/cxlvm-disk-" + std::to_string(::getpid());
+    const io::Fd file = io::open_file(path, O_CREAT | O_RDWR, 0600);
+    ::unlink(path.c_str());
+    ASSERT_EQ(::ftruncate(file.get(), 4096), 0);
+    const std::string name = "fd=" + std::to_string(file.get());
+    if (io::Fd(::open(("/proc/self/fd/" + std::to_string(file.get())).c_str(),
+                      O_RDWR | O_DIRECT | O_CLOEXEC))) {
+        GTEST_SKIP() << "this kernel has direct I/O for files in memory";
+    }
+    EXPECT_TRUE(contains(refusal({.path = name, .direct = true}), "leave out direct"));
+}
+
+}  // namespace
+}  // namespace cxlvm::virtio::block
