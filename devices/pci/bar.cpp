@@ -42,9 +42,9 @@ void check_pieces(const BarSpec& bar) noexcept {
     }
 }
 
-void check_bar(const BarSpec& bar) noexcept {
+void check_bar(const BarSpec& bar, std::size_t count) noexcept {
     const std::size_t slots = bar.kind == BarKind::Memory64 ? 2 : 1;
-    io::check(bar.index < kBarCount && slots <= kBarCount - bar.index,
+    io::check(bar.index < count && slots <= count - bar.index,
               "Bars: there is no BAR of this index");
     io::check(io::is_power_of_two(bar.size) && bar.size >= kBarMinimumSize,
               "Bars: a size is no power of two, or below 16 bytes");
@@ -59,9 +59,10 @@ Bars::Bars(PciFunction& function, BarMapper& mapper, std::vector<BarSpec> specs)
     : function_(function), mapper_(mapper) {
     bars_.reserve(specs.size());
     for (BarSpec& spec : specs) {
-        check_bar(spec);
-        function.with_config(
-            [&](ConfigSpace& config) { config.registers().add(register_of(spec)); });
+        function.with_config([&](ConfigSpace& config) {
+            check_bar(spec, config.bar_count());
+            config.registers().add(register_of(spec));
+        });
         bars_.push_back({.spec = std::move(spec)});
     }
     function.add_part(*this);

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "devices/pci/root_port.hpp"
 #include "io/error.hpp"
 
 namespace cxlvm::pci {
@@ -19,14 +20,46 @@ namespace {
 
 }  // namespace
 
-void PciBus::attach(Bdf address, PciFunction& function) noexcept {
-    io::check(is_valid(address) && address.bus == number_, "PciBus: no such place on this bus");
+std::uint8_t PciBus::number() const noexcept {
+    return port_ != nullptr ? port_->secondary_number() : number_;
+}
+
+void PciBus::attach(Bdf address, PciFunction& function) {
+    io::check(is_valid(address) && address.bus == number(), "PciBus: no such place on this bus");
     io::check(functions_[slot(address)] == nullptr, "PciBus: the place is taken");
     functions_[slot(address)] = &function;
+    empty_ = false;
+    if (const RootPort* port = function.root_port()) {
+        ports_.push_back(port);
+    }
+}
+
+const PciBus* PciBus::next(std::uint8_t number) const noexcept {
+    for (const RootPort* port : ports_) {
+        if (port->forwards(number)) {
+            return &port->secondary();
+        }
+    }
+    return nullptr;
 }
 
 PciFunction* PciBus::find(Bdf address) const noexcept {
-    return is_valid(address) && address.bus == number_ ? functions_[slot(address)] : nullptr;
+    if (!is_valid(address)) {
+        return nullptr;
+    }
+    const PciBus* bus = this;
+    while (bus != nullptr && bus->number() != address.bus) {
+        bus = bus->next(address.bus);
+    }
+    return bus != nullptr ? bus->functions_[slot(address)] : nullptr;
+}
+
+void PciBus::reset() noexcept {
+    for (PciFunction* function : functions_) {
+        if (function != nullptr) {
+            function->reset();
+        }
+    }
 }
 
 IoStatus PciBus::read(Bdf address, std::uint16_t offset, std::span<std::byte> data) noexcept {

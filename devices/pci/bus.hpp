@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
+#include <vector>
 
 #include "devices/pci/function.hpp"
 #include "devices/pci/spec.hpp"
@@ -21,21 +22,33 @@ struct Bdf {
     friend constexpr bool operator==(Bdf, Bdf) noexcept = default;
 };
 
-/// A bus, and the functions on it. Functions are attached at set-up and outlive the bus; they do
-/// not change while a vCPU runs, so that routing takes no lock. Any thread.
+/// A bus, and the functions on it: bus 0 of a root complex, or what lies behind a root port, whose
+/// number the guest sets in the port. A request for another bus goes on through the port that
+/// forwards it.
+///
+/// Functions are attached at set-up and outlive the bus; they do not change while a vCPU runs, so
+/// that routing takes no lock. Ports form a tree that is fixed at set-up, whatever numbers a guest
+/// gives them, so a request goes down no further than the tree is deep. Any thread.
 class PciBus {
   public:
     explicit PciBus(std::uint8_t number) noexcept : number_(number) {}
+    /// The bus behind `port`.
+    explicit PciBus(const RootPort& port) noexcept : port_(&port) {}
     PciBus(const PciBus&) = delete;
     PciBus& operator=(const PciBus&) = delete;
     ~PciBus() = default;
 
-    [[nodiscard]] std::uint8_t number() const noexcept { return number_; }
+    /// Behind a port: its secondary bus number, 0 while the guest has given none.
+    [[nodiscard]] std::uint8_t number() const noexcept;
+    [[nodiscard]] bool empty() const noexcept { return empty_; }
 
     /// The place must be free and `address.bus` this bus.
-    void attach(Bdf address, PciFunction& function) noexcept;
-    /// The function that answers to `address`, or nothing.
+    void attach(Bdf address, PciFunction& function);
+    /// The function that answers to `address`, on this bus or behind its ports, or nothing.
     [[nodiscard]] PciFunction* find(Bdf address) const noexcept;
+
+    /// Resets the functions, and what is behind those that are ports. Any thread.
+    void reset() noexcept;
 
     /// A configuration request. What no function claims reads as all-ones, as a request that ends
     /// in "unsupported request" does (PCI Express 6.0, 2.3.2): not an error of the access.
@@ -43,10 +56,16 @@ class PciBus {
     IoStatus write(Bdf address, std::uint16_t offset, std::span<const std::byte> data) noexcept;
 
   private:
+    /// The bus behind one of our ports, if one forwards requests for `number`.
+    [[nodiscard]] const PciBus* next(std::uint8_t number) const noexcept;
+
     // Configuration.
-    const std::uint8_t number_;
+    const std::uint8_t number_ = 0;
     // Wiring.
+    const RootPort* const port_ = nullptr;
     std::array<PciFunction*, std::size_t{kDevicesPerBus} * kFunctionsPerDevice> functions_{};
+    bool empty_ = true;
+    std::vector<const RootPort*> ports_;  // those of functions_ that lead on
 };
 
 }  // namespace cxlvm::pci

@@ -3,6 +3,7 @@
 
 #include <array>
 
+#include "devices/pci/spec_bridge.hpp"
 #include "io/bits.hpp"
 #include "io/error.hpp"
 
@@ -16,41 +17,95 @@ constexpr auto kCommandWritable =
 constexpr auto kStatusW1c = mask_of<std::uint16_t>(
     kStatusMasterDataParityError, kStatusSignaledTargetAbort, kStatusReceivedTargetAbort,
     kStatusReceivedMasterAbort, kStatusSignaledSystemError, kStatusDetectedParityError);
+constexpr auto kBridgeControlWritable =
+    mask_of<std::uint16_t>(kBridgeParityResponse, kBridgeSerr, kBridgeSecondaryReset);
 
-/// The type 0 header. What is not listed reads as zero: latency timer (fixed at zero, 7.5.1.1.7),
-/// BIST, and the base addresses of a function without resources.
-[[nodiscard]] auto type0_header(const Identity& id) {
-    constexpr auto kAt = [](ConfigOffset offset) { return io::to_underlying(offset); };
+[[nodiscard]] constexpr std::uint32_t at(ConfigOffset offset) noexcept {
+    return io::to_underlying(offset);
+}
+[[nodiscard]] constexpr std::uint32_t at(BridgeOffset offset) noexcept {
+    return io::to_underlying(offset);
+}
+
+/// What both headers have (7.5.1.1). What is not listed reads as zero: latency timer (fixed at
+/// zero, 7.5.1.1.7), BIST, and the base addresses of a function without resources.
+[[nodiscard]] auto common_header(const Identity& id, HeaderType type) {
     // clang-format off
     return std::array{
-        RegisterSpec{.offset = kAt(ConfigOffset::VendorId), .width = 2, .reset = id.vendor_id},
-        RegisterSpec{.offset = kAt(ConfigOffset::DeviceId), .width = 2, .reset = id.device_id},
-        RegisterSpec{.offset = kAt(ConfigOffset::Command), .width = 2,
+        RegisterSpec{.offset = at(ConfigOffset::VendorId), .width = 2, .reset = id.vendor_id},
+        RegisterSpec{.offset = at(ConfigOffset::DeviceId), .width = 2, .reset = id.device_id},
+        RegisterSpec{.offset = at(ConfigOffset::Command), .width = 2,
                      .writable = kCommandWritable},
-        RegisterSpec{.offset = kAt(ConfigOffset::Status), .width = 2, .w1c = kStatusW1c},
-        RegisterSpec{.offset = kAt(ConfigOffset::RevisionId), .width = 1, .reset = id.revision},
-        RegisterSpec{.offset = kAt(ConfigOffset::ClassCode), .width = 1,
+        RegisterSpec{.offset = at(ConfigOffset::Status), .width = 2, .w1c = kStatusW1c},
+        RegisterSpec{.offset = at(ConfigOffset::RevisionId), .width = 1, .reset = id.revision},
+        RegisterSpec{.offset = at(ConfigOffset::ClassCode), .width = 1,
                      .reset = id.class_code & 0xff},
-        RegisterSpec{.offset = kAt(ConfigOffset::ClassCode) + 1U, .width = 2,
+        RegisterSpec{.offset = at(ConfigOffset::ClassCode) + 1U, .width = 2,
                      .reset = id.class_code >> 8},
-        RegisterSpec{.offset = kAt(ConfigOffset::CacheLineSize), .width = 1, .writable = 0xff},
-        RegisterSpec{.offset = kAt(ConfigOffset::HeaderType), .width = 1},
-        RegisterSpec{.offset = kAt(ConfigOffset::SubsystemVendorId), .width = 2,
-                     .reset = id.subsystem_vendor_id},
-        RegisterSpec{.offset = kAt(ConfigOffset::SubsystemId), .width = 2,
-                     .reset = id.subsystem_id},
-        RegisterSpec{.offset = kAt(ConfigOffset::CapabilitiesPointer), .width = 1},
-        RegisterSpec{.offset = kAt(ConfigOffset::InterruptLine), .width = 1, .writable = 0xff},
-        RegisterSpec{.offset = kAt(ConfigOffset::InterruptPin), .width = 1,
+        RegisterSpec{.offset = at(ConfigOffset::CacheLineSize), .width = 1, .writable = 0xff},
+        RegisterSpec{.offset = at(ConfigOffset::HeaderType), .width = 1,
+                     .reset = io::to_underlying(type)},
+        RegisterSpec{.offset = at(ConfigOffset::CapabilitiesPointer), .width = 1},
+        RegisterSpec{.offset = at(ConfigOffset::InterruptLine), .width = 1, .writable = 0xff},
+        RegisterSpec{.offset = at(ConfigOffset::InterruptPin), .width = 1,
                      .reset = id.interrupt_pin},
+    };
+    // clang-format on
+}
+
+[[nodiscard]] auto type0_header(const Identity& id) {
+    return std::array{
+        RegisterSpec{.offset = at(ConfigOffset::SubsystemVendorId),
+                     .width = 2,
+                     .reset = id.subsystem_vendor_id},
+        RegisterSpec{.offset = at(ConfigOffset::SubsystemId), .width = 2, .reset = id.subsystem_id},
+    };
+}
+
+/// 7.5.1.3. What is not listed reads as zero: there is no I/O window (7.5.1.3.6) and no VGA. The
+/// standard leaves the reset values of the windows open; here they are closed, base above limit.
+[[nodiscard]] auto type1_header() {
+    constexpr std::uint64_t kClosed = mask_of<std::uint16_t>(kWindowAddress);
+    constexpr std::uint64_t kWide = Register<std::uint16_t>{}.with(kWindow64Bit, true).raw;
+    // clang-format off
+    return std::array{
+        RegisterSpec{.offset = at(BridgeOffset::PrimaryBus), .width = 1, .writable = 0xff},
+        RegisterSpec{.offset = at(BridgeOffset::SecondaryBus), .width = 1, .writable = 0xff},
+        RegisterSpec{.offset = at(BridgeOffset::SubordinateBus), .width = 1, .writable = 0xff},
+        RegisterSpec{.offset = at(BridgeOffset::SecondaryStatus), .width = 2, .w1c = kStatusW1c},
+        RegisterSpec{.offset = at(BridgeOffset::MemoryBase), .width = 2,
+                     .reset = kClosed, .writable = kClosed},
+        RegisterSpec{.offset = at(BridgeOffset::MemoryLimit), .width = 2, .writable = kClosed},
+        RegisterSpec{.offset = at(BridgeOffset::PrefetchableBase), .width = 2,
+                     .reset = kClosed | kWide, .writable = kClosed},
+        RegisterSpec{.offset = at(BridgeOffset::PrefetchableLimit), .width = 2,
+                     .reset = kWide, .writable = kClosed},
+        RegisterSpec{.offset = at(BridgeOffset::PrefetchableBaseUpper), .width = 4,
+                     .writable = 0xffff'ffff},
+        RegisterSpec{.offset = at(BridgeOffset::PrefetchableLimitUpper), .width = 4,
+                     .writable = 0xffff'ffff},
+        RegisterSpec{.offset = at(BridgeOffset::BridgeControl), .width = 2,
+                     .writable = kBridgeControlWritable},
     };
     // clang-format on
 }
 
 }  // namespace
 
-ConfigSpace::ConfigSpace(const Identity& identity)
-    : registers_(kConfigSpaceSize, type0_header(identity)) {}
+ConfigSpace::ConfigSpace(const Identity& identity, HeaderType type)
+    : registers_(kConfigSpaceSize, common_header(identity, type)),
+      bar_count_(type == HeaderType::Bridge ? kBridgeBarCount : kBarCount) {
+    const auto add = [&](std::span<const RegisterSpec> table) {
+        for (const RegisterSpec& spec : table) {
+            registers_.add(spec);
+        }
+    };
+    if (type == HeaderType::Bridge) {
+        add(type1_header());
+    } else {
+        add(type0_header(identity));
+    }
+}
 
 std::uint16_t ConfigSpace::place(Chain& chain, std::uint16_t size, std::uint16_t header,
                                  std::span<const RegisterSpec> body) {
@@ -75,6 +130,9 @@ std::uint16_t ConfigSpace::add_capability(std::uint8_t id, std::uint16_t size,
     registers_.add({.offset = offset, .width = 1, .reset = id});
     registers_.add({.offset = offset + 1U, .width = 1});
 
+    if (id == kCapabilityPowerManagement) {
+        power_control_ = offset + io::to_underlying(PowerManagementOffset::Control);
+    }
     const auto link = static_cast<std::uint8_t>(offset);
     if (previous != 0) {
         registers_.preset8(previous + 1U, link);
@@ -104,24 +162,45 @@ std::uint16_t ConfigSpace::add_extended_capability(std::uint16_t id, std::uint8_
     return offset;
 }
 
+IoStatus ConfigSpace::write(std::uint64_t offset, std::span<const std::byte> data) noexcept {
+    const PowerState before = power_control().get(kPowerState);
+    if (const IoStatus status = registers_.write(offset, data); status != IoStatus::Ok) {
+        return status;
+    }
+    // A state that is not supported is not taken (7.5.2.2): D1 and D2, of which there is no need.
+    const PowerState after = power_control().get(kPowerState);
+    if (after == PowerState::D1 || after == PowerState::D2) {
+        registers_.set16(power_control_, power_control().with(kPowerState, before).raw);
+    }
+    return IoStatus::Ok;
+}
+
 Register<std::uint16_t> ConfigSpace::command() const noexcept {
-    return {registers_.get16(io::to_underlying(ConfigOffset::Command))};
+    return {registers_.get16(at(ConfigOffset::Command))};
 }
 
 Register<std::uint16_t> ConfigSpace::status() const noexcept {
-    return {registers_.get16(io::to_underlying(ConfigOffset::Status))};
+    return {registers_.get16(at(ConfigOffset::Status))};
+}
+
+Register<std::uint16_t> ConfigSpace::power_control() const noexcept {
+    return {power_control_ != 0 ? registers_.get16(power_control_) : std::uint16_t{0}};
+}
+
+bool ConfigSpace::awake() const noexcept {
+    return power_control().get(kPowerState) == PowerState::D0;
 }
 
 bool ConfigSpace::decodes_memory() const noexcept {
-    return command().get(kCommandMemory);
+    return awake() && command().get(kCommandMemory);
 }
 
 bool ConfigSpace::masters_bus() const noexcept {
-    return command().get(kCommandBusMaster);
+    return awake() && command().get(kCommandBusMaster);
 }
 
 bool ConfigSpace::asserts_pin() const noexcept {
-    return status().get(kStatusInterrupt) && !command().get(kCommandInterruptDisable);
+    return awake() && status().get(kStatusInterrupt) && !command().get(kCommandInterruptDisable);
 }
 
 }  // namespace cxlvm::pci

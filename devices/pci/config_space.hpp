@@ -21,14 +21,18 @@ struct Identity {
     std::uint8_t interrupt_pin = 0;  ///< 0 for none, 1 for INTA#
 };
 
-/// The 4 KiB configuration space of a function with a type 0 header and two chains of capabilities.
+/// The 4 KiB configuration space of a function: a header of type 0 (endpoint) or 1 (bridge) and two
+/// chains of capabilities.
 /// Not thread-safe: the function locks.
 ///
 /// Capabilities are added at set-up, each behind the last. One that does not fit is a broken
 /// invariant of ours.
 class ConfigSpace {
   public:
-    explicit ConfigSpace(const Identity& identity);
+    explicit ConfigSpace(const Identity& identity, HeaderType type = HeaderType::Endpoint);
+
+    /// How many base address registers the header has.
+    [[nodiscard]] std::size_t bar_count() const noexcept { return bar_count_; }
 
     /// Adds a capability of `size` bytes, its header of two included. `body` has offsets from the
     /// capability's start. Returns where it lies.
@@ -42,18 +46,19 @@ class ConfigSpace {
     IoStatus read(std::uint64_t offset, std::span<std::byte> data) const noexcept {
         return registers_.read(offset, data);
     }
-    IoStatus write(std::uint64_t offset, std::span<const std::byte> data) noexcept {
-        return registers_.write(offset, data);
-    }
+    IoStatus write(std::uint64_t offset, std::span<const std::byte> data) noexcept;
     void reset() noexcept { registers_.reset(); }
 
-    /// Whether the function answers to memory requests: Memory Space Enable is set (7.5.1.1.3).
+    /// Whether the function is awake: in D0, or without power management. In D3hot it answers to
+    /// nothing but configuration requests and sends nothing (5.3.1.4.1).
+    [[nodiscard]] bool awake() const noexcept;
+    /// Whether it answers to memory requests: Memory Space Enable (7.5.1.1.3).
     [[nodiscard]] bool decodes_memory() const noexcept;
-    /// Whether the function may write to memory, messages of interrupts included: Bus Master Enable
-    /// is set (7.5.1.1.3).
+    /// Whether it may write to memory, messages of interrupts included: Bus Master Enable
+    /// (7.5.1.1.3).
     [[nodiscard]] bool masters_bus() const noexcept;
-    /// Whether the function holds its interrupt pin: it has an interrupt pending (Interrupt Status,
-    /// 7.5.1.1.4) and Interrupt Disable is clear.
+    /// Whether it holds its interrupt pin: an interrupt is pending (Interrupt Status, 7.5.1.1.4)
+    /// and Interrupt Disable is clear.
     [[nodiscard]] bool asserts_pin() const noexcept;
 
     /// The function's own access.
@@ -74,8 +79,11 @@ class ConfigSpace {
 
     [[nodiscard]] Register<std::uint16_t> command() const noexcept;
     [[nodiscard]] Register<std::uint16_t> status() const noexcept;
+    [[nodiscard]] Register<std::uint16_t> power_control() const noexcept;
 
     RegisterFile registers_;
+    std::size_t bar_count_;
+    std::uint16_t power_control_ = 0;  ///< offset; 0 without power management
     Chain capabilities_{.next = kFirstCapability, .end = kLegacyConfigSize};
     Chain extended_{.next = kFirstExtendedCapability, .end = kConfigSpaceSize};
 };

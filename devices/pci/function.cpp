@@ -10,8 +10,8 @@ IoStatus check_access(std::uint64_t offset, std::size_t size) noexcept {
     return offset % 4 + size <= 4 ? IoStatus::Ok : IoStatus::BadAlign;
 }
 
-PciFunction::PciFunction(const char* name, const Identity& identity)
-    : name_(name), config_(identity) {}
+PciFunction::PciFunction(const char* name, const Identity& identity, HeaderType type)
+    : name_(name), config_(identity, type) {}
 
 IoStatus PciFunction::read(std::uint64_t offset, std::span<std::byte> data) noexcept {
     if (const IoStatus status = check_access(offset, data.size()); status != IoStatus::Ok) {

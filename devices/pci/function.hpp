@@ -18,6 +18,8 @@ namespace cxlvm::pci {
 /// the next dword.
 [[nodiscard]] IoStatus check_access(std::uint64_t offset, std::size_t size) noexcept;
 
+class RootPort;
+
 /// A part of a function that acts upon its configuration registers: its base addresses, say, or its
 /// interrupts. It is a member of the function and joins when it is constructed.
 ///
@@ -44,7 +46,7 @@ class FunctionPart {
 class PciFunction : public Device {
   public:
     /// `name` is a literal.
-    PciFunction(const char* name, const Identity& identity);
+    PciFunction(const char* name, const Identity& identity, HeaderType type = HeaderType::Endpoint);
 
     [[nodiscard]] const char* name() const noexcept final { return name_; }
     IoStatus read(std::uint64_t offset, std::span<std::byte> data) noexcept final
@@ -53,6 +55,9 @@ class PciFunction : public Device {
         CXLVM_EXCLUDES(mutex_);
     /// A conventional reset: of the machine, or of a bus above, in which case vCPUs are running.
     void reset() noexcept override CXLVM_EXCLUDES(mutex_);
+
+    /// The port that this function is, if it leads to another bus.
+    [[nodiscard]] virtual RootPort* root_port() noexcept { return nullptr; }
 
     /// Adds `part`, which is told from now on, after those that were added before. At set-up.
     void add_part(FunctionPart& part) { parts_.push_back(&part); }

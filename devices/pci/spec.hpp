@@ -16,7 +16,8 @@ inline constexpr std::size_t kLegacyConfigSize = 256;
 inline constexpr unsigned kDevicesPerBus = 32;
 inline constexpr unsigned kFunctionsPerDevice = 8;
 
-// Offsets common to all header types (7.5.1.1) and of type 0 (7.5.1.2).
+// Offsets common to all header types (7.5.1.1) and of type 0 (7.5.1.2); those of type 1 are in
+// spec_bridge.hpp.
 enum class ConfigOffset : std::uint16_t {
     VendorId = 0x00,
     DeviceId = 0x02,
@@ -61,6 +62,7 @@ inline constexpr Field<bool, 15, 15> kStatusDetectedParityError;
 
 // Header type register (7.5.1.1.9).
 inline constexpr Field<std::uint8_t, 6, 0> kHeaderLayout;
+enum class HeaderType : std::uint8_t { Endpoint = 0, Bridge = 1 };
 inline constexpr Field<bool, 7, 7> kHeaderMultiFunction;
 
 // Base address registers (7.5.1.2.1).
@@ -79,8 +81,19 @@ inline constexpr Field<std::uint8_t, 19, 16> kExtendedCapabilityVersion;
 inline constexpr Field<std::uint16_t, 31, 20> kExtendedCapabilityNext;
 
 // Capability ids (PCI Code and ID Assignment Specification 1.16, 2).
+inline constexpr std::uint8_t kCapabilityPowerManagement = 0x01;
 inline constexpr std::uint8_t kCapabilityMsi = 0x05;
+inline constexpr std::uint8_t kCapabilityExpress = 0x10;
 inline constexpr std::uint8_t kCapabilityMsix = 0x11;
+
+// Power management (7.5.2).
+inline constexpr std::uint16_t kPowerManagementSize = 0x08;
+enum class PowerManagementOffset : std::uint16_t { Capabilities = 0x02, Control = 0x04 };
+inline constexpr Field<std::uint8_t, 2, 0> kPowerVersion;
+inline constexpr std::uint8_t kPowerVersionExpress = 0b011;
+enum class PowerState : std::uint8_t { D0 = 0, D1 = 1, D2 = 2, D3Hot = 3 };
+inline constexpr Field<PowerState, 1, 0> kPowerState;
+inline constexpr Field<bool, 3, 3> kPowerNoSoftReset;
 
 // Message Signaled Interrupts, with 64-bit addresses and a mask for each vector (7.7.1).
 inline constexpr std::uint16_t kMsiSize = 0x18;
@@ -121,6 +134,7 @@ inline constexpr Field<bool, 0, 0> kMsixVectorMask;
 // Class codes (PCI Code and ID Assignment Specification 1.16, 1.7): base class, sub-class,
 // programming interface.
 inline constexpr std::uint32_t kClassHostBridge = 0x06'00'00;
+inline constexpr std::uint32_t kClassPciBridge = 0x06'04'00;
 
 // ECAM address (7.2.2, table 7-1).
 inline constexpr Field<std::uint8_t, 27, 20> kEcamBus;
