@@ -24,8 +24,6 @@ constexpr unsigned kCapMemoryFaultInfo = 232;
 
 /// What no VM stands on yet, or only some do.
 constexpr std::array kUseful{
-    KvmCapability{KVM_CAP_IRQFD, "IRQFD"},
-    KvmCapability{KVM_CAP_IOEVENTFD, "IOEVENTFD"},
     KvmCapability{KVM_CAP_SIGNAL_MSI, "SIGNAL_MSI"},
     KvmCapability{KVM_CAP_READONLY_MEM, "READONLY_MEM"},
     KvmCapability{KVM_CAP_ADJUST_CLOCK, "ADJUST_CLOCK"},

@@ -96,7 +96,16 @@ TEST(KvmItems, WhatOpeningTheDeviceInsistsOnIsWhatIsNeeded) {
     }
     EXPECT_EQ(needed, required);
     EXPECT_NE(std::ranges::find(needed, unsigned{KVM_CAP_SET_IDENTITY_MAP_ADDR}), needed.end());
-    EXPECT_EQ(std::ranges::find(needed, unsigned{KVM_CAP_IRQFD}), needed.end());
+    EXPECT_EQ(std::ranges::find(needed, unsigned{KVM_CAP_SPLIT_IRQCHIP}), needed.end());
+}
+
+TEST(KvmItems, NoCapabilityIsListedTwice) {
+    std::vector<unsigned> numbers;
+    for (const KvmExtension& extension : kvm_extensions()) {
+        numbers.push_back(extension.number);
+    }
+    std::ranges::sort(numbers);
+    EXPECT_EQ(std::ranges::adjacent_find(numbers), numbers.end());
 }
 
 TEST(KvmItems, AnInterpretingKvmIsAWarningWithItsFigures) {
