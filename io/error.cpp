@@ -53,6 +53,8 @@ std::string_view limit_remedy(int error) noexcept {
             return "raise the limit of open files (ulimit -n)";
         case ENFILE:
             return "raise the host's limit (sysctl fs.file-max)";
+        case ENOMEM:
+            return "free some memory, or raise the limit of address space (ulimit -v)";
         case EFBIG:
             return "raise the limit of a file's size (ulimit -f)";
         default:

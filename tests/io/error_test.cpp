@@ -33,6 +33,9 @@ TEST(Error, SaysHowToRaiseTheLimitThatACallMet) {
         {EMFILE, "eventfd: Too many open files; raise the limit of open files (ulimit -n)"},
         {ENFILE,
          "eventfd: Too many open files in system; raise the host's limit (sysctl fs.file-max)"},
+        {ENOMEM,
+         "eventfd: Cannot allocate memory; free some memory, or raise the limit of address space "
+         "(ulimit -v)"},
         {EFBIG, "eventfd: File too large; raise the limit of a file's size (ulimit -f)"},
     };
     for (const auto& [error, message] : limits) {

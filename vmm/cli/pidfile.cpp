@@ -57,7 +57,11 @@ io::Fd lock_file(const std::string& path) {
         }
         if (io::retry_eintr([&] { return ::flock(file.get(), LOCK_EX | LOCK_NB); }) != 0) {
             if (errno != EWOULDBLOCK) {
-                io::throw_errno(fmt::format("--pidfile: {}: flock", path), io::Fault::Input);
+                const int error = errno;
+                io::throw_input(
+                    fmt::format("--pidfile: {}: cannot be locked ({}); give a path on "
+                                "a file system that has locks",
+                                path, io::errno_text(error)));
             }
             const std::optional<pid_t> owner = read_pid(file, path);
             io::throw_input(fmt::format(
