@@ -3,8 +3,10 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <array>
 #include <cstdio>
 #include <exception>
+#include <string_view>
 
 #include "io/error.hpp"
 #include "vmm/cli/commands.hpp"
@@ -41,14 +43,18 @@ void open_standard_streams() {
     }
 }
 
-/// Paths may hold anything, and a message is one line.
-int report(const char* message, int exit_code) noexcept {
-    std::fputs("cxlvm: error: ", stderr);
-    for (const char* c = message; *c != '\0'; ++c) {
-        const auto byte = static_cast<unsigned char>(*c);
-        std::fputc(byte < 0x20 || byte == 0x7f ? '?' : byte, stderr);
+/// Paths may hold anything, and a message is one line. In one piece, because standard error has no
+/// buffer, and other programs may write to the same file.
+int report(std::string_view message, int exit_code) noexcept {
+    constexpr std::string_view kPrefix = "cxlvm: error: ";
+    std::array<char, 16384> line;  // some paths of the longest sort
+    std::size_t size = kPrefix.copy(line.data(), line.size());
+    for (const char c : message.substr(0, line.size() - size - 1)) {
+        const auto byte = static_cast<unsigned char>(c);
+        line[size++] = byte < 0x20 || byte == 0x7f ? '?' : c;
     }
-    std::fputc('\n', stderr);
+    line[size++] = '\n';
+    std::fwrite(line.data(), 1, size, stderr);
     return exit_code;
 }
 

@@ -2,7 +2,11 @@
 // What is refused before KVM is asked for anything: one line, the exit code, and nothing behind.
 #include <fcntl.h>
 #include <sys/file.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+
+#include <array>
+#include <string_view>
 
 #include "io/fd.hpp"
 #include "tests/vmm/cli/bad_case.hpp"
@@ -229,6 +233,29 @@ INSTANTIATE_TEST_SUITE_P(
                             35,
                             {"--kvm: fd=x: ", "number of an open descriptor"}}),
     [](const auto& test) { return test.param.name; });
+
+TEST(Message, IsWrittenInOnePiece) {
+    // A packet for each write: those of two programs with one log file must not mix.
+    int ends[2];
+    ASSERT_EQ(::socketpair(AF_UNIX, SOCK_SEQPACKET, 0, ends), 0);
+    const io::Fd reader(ends[0]);
+    io::Fd writer(ends[1]);
+    const pid_t child = ::fork();
+    if (child == 0) {
+        ::dup2(writer.get(), STDERR_FILENO);
+        become_cxlvm({"run", "--unheard-of\n"});
+    }
+    writer.reset();
+    std::array<char, 1000> packet{};
+    const ssize_t size = ::read(reader.get(), packet.data(), packet.size());
+    ASSERT_GT(size, 0);
+    EXPECT_EQ(
+        std::string_view(packet.data(), static_cast<std::size_t>(size)),
+        "cxlvm: error: unknown option --unheard-of?; 'cxlvm run --help' lists what there is\n");
+    EXPECT_EQ(::read(reader.get(), packet.data(), packet.size()), 0) << packet.data();
+    int status = 0;
+    EXPECT_EQ(::waitpid(child, &status, 0), child);
+}
 
 class PidfileInUse : public testing::Test {
   protected:
