@@ -58,6 +58,11 @@ bool fill_front(std::span<iovec>& segments, std::span<const std::byte> data) noe
     return true;
 }
 
+void drop_front(std::span<iovec>& segments, std::uint64_t size) noexcept {
+    walk_front(segments, std::min(size, total_bytes(segments)),
+               [](void* /*host*/, std::size_t /*count*/, std::size_t /*done*/) noexcept {});
+}
+
 std::byte* take_last(std::span<iovec>& segments) noexcept {
     while (!segments.empty() && segments.back().iov_len == 0) {
         segments = segments.first(segments.size() - 1);

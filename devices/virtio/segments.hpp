@@ -23,6 +23,9 @@ namespace cxlvm::virtio {
 /// are fewer.
 [[nodiscard]] bool fill_front(std::span<iovec>& segments, std::span<const std::byte> data) noexcept;
 
+/// Cuts off the first `size` bytes, or all when there are fewer.
+void drop_front(std::span<iovec>& segments, std::uint64_t size) noexcept;
+
 /// Cuts off the last byte and says where it is; null when there is none.
 [[nodiscard]] std::byte* take_last(std::span<iovec>& segments) noexcept;
 

@@ -40,6 +40,9 @@ RequestStatus add_range(const SectorRange& range, const Limits& limits, Request&
         !on_disk(range.sector, range.sectors, limits)) {
         return RequestStatus::IoError;
     }
+    if (range.sectors == 0) {
+        return RequestStatus::Ok;  // nothing to do, and nothing that the host need hear of
+    }
     request.range_storage[request.range_count++] = {
         .offset = range.sector * kSectorSize, .size = range.sectors * kSectorSize, .unmap = unmap};
     return RequestStatus::Ok;

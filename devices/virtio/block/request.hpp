@@ -24,8 +24,8 @@ struct Limits {
 /// A range in bytes, inside the disk.
 struct ByteRange {
     std::uint64_t offset;
-    std::uint64_t size;
-    bool unmap;  ///< write zeroes: the blocks may be given back
+    std::uint64_t size;  ///< not 0
+    bool unmap;          ///< write zeroes: the blocks may be given back
 };
 
 /// Ranges of one discard or write zeroes request, at most: what the configuration space announces

@@ -78,6 +78,17 @@ TEST_F(SegmentsTest, FillsTheFrontAndNothingElse) {
     EXPECT_EQ(text_, "ABCDefgh");
 }
 
+TEST_F(SegmentsTest, DropsTheFrontOrAllThereIs) {
+    std::span<iovec> segments = pieces({2, 0, 1, 5});
+    drop_front(segments, 0);
+    EXPECT_EQ(text_of(segments), "abcdefgh");
+    drop_front(segments, 3);
+    EXPECT_EQ(text_of(segments), "defgh");
+    EXPECT_EQ(segments.size(), 1U);
+    drop_front(segments, 6);
+    EXPECT_TRUE(segments.empty());
+}
+
 TEST_F(SegmentsTest, TakesTheLastByte) {
     std::span<iovec> segments = pieces({3, 4, 1, 0});
     EXPECT_EQ(take_last(segments), reinterpret_cast<std::byte*>(&text_[7]));

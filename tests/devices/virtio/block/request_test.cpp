@@ -171,6 +171,14 @@ TEST_F(BlockRequestTest, RangesAreTakenInOrder) {
     EXPECT_EQ(request_.ranges().size(), 1U);
 }
 
+TEST_F(BlockRequestTest, RangesOfNothingAreLeftOut) {
+    ASSERT_EQ(parse_ranges(RequestType::Discard, {{5, 0, 0}, {6, 1, 0}, {kSectors, 0, 0}}),
+              RequestStatus::Ok);
+    ASSERT_EQ(request_.ranges().size(), 1U);
+    EXPECT_EQ(request_.ranges()[0].offset, 6 * kSectorSize);
+    EXPECT_EQ(parse_ranges(RequestType::Discard, {{kSectors + 1, 0, 0}}), RequestStatus::IoError);
+}
+
 TEST_F(BlockRequestTest, RangesMustLieOnTheDisk) {
     for (const RequestType type : {RequestType::Discard, RequestType::WriteZeroes}) {
         EXPECT_EQ(parse_ranges(type, {{kSectors - 1, 1, 0}}), RequestStatus::Ok);
