@@ -25,6 +25,26 @@ inline constexpr std::uint64_t kFeatureMultiQueue = feature(12);
 inline constexpr std::uint64_t kFeatureDiscard = feature(13);
 inline constexpr std::uint64_t kFeatureWriteZeroes = feature(14);
 
+/// Configuration space (5.2.4): offsets, the width of each in bytes behind it.
+enum class Config : std::uint8_t {
+    Capacity = 0,                 ///< 8, in sectors
+    SizeMax = 8,                  ///< 4
+    SegMax = 12,                  ///< 4
+    Geometry = 16,                ///< 4
+    BlockSize = 20,               ///< 4, in bytes
+    Topology = 24,                ///< 8
+    Writeback = 32,               ///< 1
+    NumQueues = 34,               ///< 2
+    MaxDiscardSectors = 36,       ///< 4
+    MaxDiscardSeg = 40,           ///< 4
+    DiscardSectorAlignment = 44,  ///< 4
+    MaxWriteZeroesSectors = 48,   ///< 4
+    MaxWriteZeroesSeg = 52,       ///< 4
+    WriteZeroesMayUnmap = 56,     ///< 1
+};
+/// Bytes up to the fields of secure erase.
+inline constexpr std::size_t kConfigSize = 60;
+
 /// Types of requests (5.2.6).
 enum class RequestType : std::uint32_t {
     In = 0,

@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "devices/virtio/block/block_queue.hpp"
+
+#include <atomic>
+#include <cstring>
+
+#include "devices/virtio/segments.hpp"
+#include "io/error.hpp"
+
+namespace cxlvm::virtio::block {
+
+BlockQueue::BlockQueue(std::uint16_t number, unsigned depth, const QueueWiring& wiring)
+    : number_(number), wiring_(wiring) {
+    Owner& owner = *this;
+    for (unsigned i = 0; i < depth; ++i) {
+        slots_.push_back(std::make_unique<Slot>(wiring_, owner));
+        free_.push_back(slots_.back().get());
+    }
+}
+
+BlockQueue::~BlockQueue() {
+    wiring_.loop.withdraw(wake_task_);
+    wiring_.loop.withdraw(announce_task_);
+    io::check(free_.size() == slots_.size(), "a disk was destroyed with requests in flight");
+}
+
+void BlockQueue::open(const QueueSession& session) noexcept {
+    session_ = session;
+    open_.store(true, std::memory_order_release);
+}
+
+void BlockQueue::wake() noexcept {
+    if (!wake_posted_.exchange(true)) {
+        wiring_.loop.post(wake_task_);
+    }
+}
+
+void BlockQueue::close() noexcept {
+    open_.store(false, std::memory_order_relaxed);
+    starved_ = false;
+    for (const auto& slot : slots_) {
+        slot->cancel();
+    }
+}
+
+bool BlockQueue::quiet() const noexcept {
+    return !open_.load(std::memory_order_relaxed) && free_.size() == slots_.size();
+}
+
+void BlockQueue::on_wake() noexcept {
+    // Before the ring is looked at: whoever comes later posts again.
+    wake_posted_.store(false);
+    if (open_.load(std::memory_order_acquire)) {
+        serve();
+    }
+}
+
+void BlockQueue::serve() noexcept {
+    SplitQueue& ring = *session_.ring;
+    // A driver whose requests need no I/O could keep us here for ever: then the loop's other work
+    // comes first.
+    unsigned budget = ring.max_size();
+    do {
+        ring.disable_kicks();
+        while (!free_.empty()) {
+            if (budget-- == 0) {
+                wake();
+                return;
+            }
+            const auto chain = ring.pop();
+            if (!chain) {
+                break;
+            }
+            begin(*chain);
+        }
+        if (ring.error() != QueueError::None) {
+            session_.host->fail(describe(ring.error()));
+            return;
+        }
+        if (free_.empty()) {
+            starved_ = true;
+            return;
+        }
+    } while (ring.enable_kicks());
+}
+
+void BlockQueue::begin(const Chain& chain) noexcept {
+    Slot& slot = *free_.back();
+    free_.pop_back();
+    slot.head = chain.head;
+    Request& request = slot.request();
+    RequestStatus status = parse(chain, session_.limits, request);
+    slot.written = request.type == RequestType::In || request.type == RequestType::GetId
+                       ? static_cast<std::uint32_t>(request.bytes)
+                       : 0;
+    if (status == RequestStatus::Ok) {
+        if (request.type == RequestType::GetId) {
+            answer_id(request);
+        } else if (const auto ended = slot.start(session_.write_through)) {
+            status = *ended;
+        } else {
+            return;
+        }
+    }
+    end(slot, status);
+}
+
+void BlockQueue::answer_id(Request& request) const noexcept {
+    static_cast<void>(fill_front(request.data, wiring_.id));  // parse() saw that there is room
+}
+
+void BlockQueue::request_done(RequestRunner& runner, RequestStatus status, int error) noexcept {
+    auto& slot = static_cast<Slot&>(runner);  // every runner here is one
+    if (!open_.load(std::memory_order_relaxed)) {
+        free_.push_back(&slot);
+        if (quiet()) {
+            quiet_function_(quiet_object_);
+        }
+        return;
+    }
+    if (status == RequestStatus::IoError) {
+        report(runner.request(), error);
+    }
+    end(slot, status);
+}
+
+void BlockQueue::end(Slot& slot, RequestStatus status) noexcept {
+    const Request& request = slot.request();
+    std::uint32_t written = 0;
+    if (request.status != nullptr) {
+        std::atomic_ref(*request.status)
+            .store(static_cast<std::byte>(status), std::memory_order_relaxed);
+        // The status counts only when everything in front of it was written, too (2.7.8.2).
+        if (status == RequestStatus::Ok || slot.written == 0) {
+            written = slot.written + 1;
+        }
+    }
+    session_.ring->put(slot.head, written);
+    free_.push_back(&slot);
+    if (!announce_posted_) {
+        announce_posted_ = true;
+        wiring_.loop.post(announce_task_);
+    }
+}
+
+void BlockQueue::on_announce() noexcept {
+    announce_posted_ = false;
+    if (!open_.load(std::memory_order_acquire)) {
+        return;
+    }
+    session_.ring->publish();
+    if (session_.ring->should_notify()) {
+        session_.host->notify_queue(number_);
+    }
+    if (starved_) {
+        starved_ = false;
+        serve();
+    }
+}
+
+void BlockQueue::report(const Request& request, int error) noexcept {
+    const char* what = request.type == RequestType::In      ? "read"
+                       : request.type == RequestType::Out   ? "write"
+                       : request.type == RequestType::Flush ? "flush"
+                                                            : "discard or write of zeroes";
+    wiring_.log.guest(wiring_.log_limit, "disk: a {} at byte {} failed: {}", what, request.offset,
+                      error != 0 ? std::strerror(error) : "the file has become shorter");
+}
+
+}  // namespace cxlvm::virtio::block

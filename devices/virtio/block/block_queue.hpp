@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "devices/virtio/block/request.hpp"
+#include "devices/virtio/block/request_runner.hpp"
+#include "devices/virtio/device.hpp"
+#include "devices/virtio/split_queue.hpp"
+#include "io/event_loop.hpp"
+#include "io/log.hpp"
+#include "io/operation.hpp"
+
+namespace cxlvm::virtio::block {
+
+/// What all queues of a disk have in common; everything outlives them.
+struct QueueWiring {
+    io::EventLoop& loop;
+    const DiskFile& disk;
+    const Zeros& zeros;
+    std::span<const std::byte, kIdSize> id;
+    io::Log& log;
+    io::RateLimit& log_limit;  ///< for what a guest or a failing disk causes
+};
+
+/// What one round of the driver has settled.
+struct QueueSession {
+    DeviceHost* host = nullptr;
+    SplitQueue* ring = nullptr;
+    Limits limits{};
+    bool write_through = false;  ///< the driver knows nothing of flushes
+};
+
+/// The requests of one virtqueue: taken from the ring on the loop, carried out there, a bounded
+/// number at once, and given back in the order in which they end. Interrupts are sent for batches:
+/// what ends in one round of the loop is announced once.
+class BlockQueue final : private RequestRunner::Owner {
+  public:
+    /// At most `depth` requests are in flight; what the driver has beyond that waits in its ring.
+    BlockQueue(std::uint16_t number, unsigned depth, const QueueWiring& wiring);
+    BlockQueue(const BlockQueue&) = delete;
+    BlockQueue& operator=(const BlockQueue&) = delete;
+    /// Nothing may be in flight, and the loop must not be running.
+    ~BlockQueue();
+
+    /// From now on the ring is served, whenever there is news. Any thread, while closed.
+    void open(const QueueSession& session) noexcept;
+    /// There may be chains. Any thread.
+    void wake() noexcept;
+
+    // The loop's thread.
+    /// No chain is taken any longer, and what is in flight is asked to end.
+    void close() noexcept;
+    /// Closed, and nothing is in flight: the ring is not touched any more.
+    [[nodiscard]] bool quiet() const noexcept;
+
+    /// Called, on the loop's thread, when the last request in flight of a closed queue has ended.
+    void on_quiet(io::Task::Function function, void* object) noexcept {
+        quiet_function_ = function;
+        quiet_object_ = object;
+    }
+
+  private:
+    /// Room for a request in flight.
+    struct Slot final : RequestRunner {
+        Slot(const QueueWiring& wiring, Owner& owner) noexcept
+            : RequestRunner(wiring.loop, wiring.disk, wiring.zeros, owner) {}
+        std::uint16_t head = 0;
+        std::uint32_t written = 0;  ///< bytes in front of the status when all goes well
+    };
+
+    void request_done(RequestRunner& runner, RequestStatus status, int error) noexcept override;
+    void on_wake() noexcept;
+    void on_announce() noexcept;
+    /// Takes chains and starts them while there are both chains and free slots.
+    void serve() noexcept;
+    void begin(const Chain& chain) noexcept;
+    void answer_id(Request& request) const noexcept;
+    void end(Slot& slot, RequestStatus status) noexcept;
+    void report(const Request& request, int error) noexcept;
+
+    // Configuration.
+    const std::uint16_t number_;
+    // Wiring.
+    const QueueWiring wiring_;
+    io::Task::Function quiet_function_ = nullptr;
+    void* quiet_object_ = nullptr;
+    io::Task wake_task_{io::Task::to<&BlockQueue::on_wake>(*this)};
+    io::Task announce_task_{io::Task::to<&BlockQueue::on_announce>(*this)};
+    // State.
+    std::atomic<bool> open_{false};
+    std::atomic<bool> wake_posted_{false};
+    /// Written while closed, read while open.
+    QueueSession session_;
+    // The loop's thread.
+    bool announce_posted_ = false;
+    bool starved_ = false;  ///< there may be chains, and there was no free slot
+    std::vector<std::unique_ptr<Slot>> slots_;
+    std::vector<Slot*> free_;
+};
+
+}  // namespace cxlvm::virtio::block
