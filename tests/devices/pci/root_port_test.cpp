@@ -247,7 +247,9 @@ TEST_F(BarTest, UnmapsWhatIsBehindAPortWhoseBusIsReset) {
     EXPECT_EQ(space_.region_count(), 0U);
 }
 
-TEST_F(BarTest, GivesABridgeTwoRegistersAlone) {
+using BarDeathTest = BarTest;
+
+TEST_F(BarDeathTest, GivesABridgeTwoRegistersAlone) {
     RootPort port{1};
     test::FakeHandler handler;
     Region region("region", 16, handler);
