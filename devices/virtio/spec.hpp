@@ -41,8 +41,9 @@ inline constexpr std::uint64_t kFeatureSrIov = feature(37);
 inline constexpr std::uint64_t kFeatureNotificationData = feature(38);
 inline constexpr std::uint64_t kFeatureNotifConfigData = feature(39);
 inline constexpr std::uint64_t kFeatureRingReset = feature(40);
-/// Bits 24 to 40 of this version: for the transport and the queues, not for a type of device.
-inline constexpr std::uint64_t kReservedFeatures = feature(41) - feature(24);
+/// Bits 24 to 49, in use or not: for the transport and the queues, never for a type of device
+/// (2.2).
+inline constexpr std::uint64_t kReservedFeatures = feature(50) - feature(24);
 
 /// Types of devices (5).
 enum class DeviceId : std::uint16_t {

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <condition_variable>
 #include <cstdint>
 #include <cstring>
@@ -166,6 +167,71 @@ class Pair {
     Doorbell kick_;
     Doorbell interrupt_;
 };
+
+/// Where two threads meet, to leave as nearly at once as can be.
+class Rendezvous {
+  public:
+    void meet() {
+        const unsigned mine = arrived_.fetch_add(1) + 1;
+        const unsigned both = mine + mine % 2;
+        for (unsigned spins = 0; arrived_.load() < both; ++spins) {
+            if (spins > 1000) {
+                std::this_thread::yield();
+            }
+        }
+    }
+
+  private:
+    std::atomic<unsigned> arrived_{0};
+};
+
+// Each side says something and looks at the other's word at once: one of them must see it.
+TEST(SplitQueueRaces, OneSideAlwaysSeesTheOther) {
+    constexpr unsigned kRaces = 10'000;
+    GuestMemory memory(test::two_blocks());
+    SplitQueue queue(memory, {.max_size = 8});
+    test::VirtioDriver driver(memory, 8);
+    driver.describe(0, {kBuffers, 4, kDescriptorWrite, 0});
+    ASSERT_TRUE(queue.start(driver.setup(true)));
+    Rendezvous rendezvous;
+    bool found = false;
+    bool interrupted = false;
+
+    std::thread device([&] {
+        for (unsigned race = 0; race < kRaces; ++race) {
+            rendezvous.meet();
+            found = queue.enable_kicks();
+            rendezvous.meet();
+            const auto chain = queue.pop();
+            rendezvous.meet();
+            if (chain) {
+                queue.push(chain->head, 4);
+            }
+            interrupted = queue.should_notify();
+            rendezvous.meet();
+        }
+    });
+    unsigned lost_kicks = 0;
+    unsigned lost_interrupts = 0;
+    for (unsigned race = 0; race < kRaces; ++race) {
+        const std::uint16_t before = driver.avail_index();
+        driver.offer(0);
+        rendezvous.meet();
+        driver.show();
+        const bool kicks = passed_event(driver.avail_event(), driver.avail_index(), before);
+        rendezvous.meet();
+        lost_kicks += kicks || found ? 0 : 1;
+        rendezvous.meet();
+        driver.set_used_event(driver.last_used());
+        const bool seen = driver.used_index() != driver.last_used();
+        rendezvous.meet();
+        lost_interrupts += seen || interrupted ? 0 : 1;
+        EXPECT_TRUE(driver.take_used().has_value());
+    }
+    device.join();
+    EXPECT_EQ(lost_kicks, 0U);
+    EXPECT_EQ(lost_interrupts, 0U);
+}
 
 class SplitQueueThreadsTest : public testing::TestWithParam<bool> {};
 

@@ -361,7 +361,7 @@ TEST_F(TransportTest, NoNotificationIsLostWhileTheDeviceIsActivated) {
 
 TEST_F(TransportTest, NotificationsAre16BitsWideEachQueueAtItsOwnPlace) {
     bring_up();
-    const std::uint64_t last = kNotifyBase + 4 * 2;
+    const std::uint64_t last = kNotifyBase + 8;
     EXPECT_EQ(write_status(transport_, last, 1), IoStatus::BadSize);
     EXPECT_EQ(write_status(transport_, last, 4), IoStatus::BadSize);
     EXPECT_EQ(write_status(transport_, last + 2, 2), IoStatus::BadAlign);
