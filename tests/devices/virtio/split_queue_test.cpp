@@ -28,8 +28,9 @@ class SplitQueueTest : public testing::Test {
     }
     /// A chain of descriptors 0, 1, ... which `elements` fills, offered; what comes of it.
     QueueError error_of(const std::vector<Descriptor>& elements) {
-        for (std::uint16_t i = 0; i < elements.size(); ++i) {
-            driver_.describe(i, elements[i]);
+        std::uint16_t index = 0;
+        for (const Descriptor& element : elements) {
+            driver_.describe(index++, element);
         }
         start();
         driver_.make_available(0);
@@ -141,15 +142,12 @@ TEST_F(SplitQueueTest, FollowsAnIndirectTableBehindDirectDescriptors) {
 }
 
 TEST_F(SplitQueueTest, TakesATableThatIsNotAlignedAndLongerThanTheQueue) {
-    std::vector<Descriptor> elements;
-    for (std::uint16_t i = 0; i < 8; ++i) {
-        elements.push_back({kData, 1, kN, static_cast<std::uint16_t>(i + 4)});
-        elements.insert(elements.end(), 3, Descriptor{~0ULL, ~0U, kI, 0});  // never visited
+    // Every fourth one is the chain's; the others are never visited.
+    std::vector<Descriptor> elements(32, Descriptor{~0ULL, ~0U, kI, 0});
+    for (std::size_t i = 0; i < elements.size(); i += 4) {
+        const bool last = i + 4 == elements.size();
+        elements[i] = {kData, 1, last ? std::uint16_t{0} : kN, static_cast<std::uint16_t>(i + 4)};
     }
-    for (std::uint16_t i = 0; i < 8; ++i) {
-        elements[i * 4U].next = static_cast<std::uint16_t>(i * 4U + 4U);
-    }
-    elements[28].flags = 0;
     table(elements, kTable + 3);
     driver_.describe(0, {kTable + 3, 32 * 16, kI, 0});
     start();
