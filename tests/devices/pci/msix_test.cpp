@@ -38,7 +38,7 @@ class MsixTest : public testing::Test {
             test::write_value(msix_.table(), std::uint64_t{vector} * 16 + 12, 4, masked ? 1 : 0),
             IoStatus::Ok);
     }
-    std::uint64_t pending(unsigned qword) {
+    std::uint64_t pending(std::uint64_t qword) {
         return test::read_value(msix_.pba(), qword * 8, 8).value_or(~std::uint64_t{0});
     }
 
