@@ -6,7 +6,6 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
-#include <mutex>
 
 #include "devices/register.hpp"
 #include "io/error.hpp"
@@ -59,14 +58,14 @@ kvm_irq_routing_msi msi_for_kvm(const MsiMessage& message, bool wide_ids) noexce
 
 GsiRoutes::GsiRoutes(const Kvm& kvm, const KvmVm& vm)
     : vm_(vm), limit_(row_limit(kvm)), table_(1 + std::size_t{layout::kIoApicPins} * kWordsPerRow) {
-    const std::lock_guard lock(mutex_);
+    const io::MutexLock lock(mutex_);
     if (const int error = publish(); error != 0) {
         io::throw_error(error, "KVM_SET_GSI_ROUTING");
     }
 }
 
 std::uint32_t GsiRoutes::acquire() {
-    const std::lock_guard lock(mutex_);
+    const io::MutexLock lock(mutex_);
     auto free = std::ranges::find(messages_, false, &MessageGsi::acquired);
     if (free == messages_.end()) {
         if (layout::kIoApicPins + messages_.size() >= limit_) {
@@ -85,12 +84,12 @@ std::uint32_t GsiRoutes::acquire() {
 void GsiRoutes::release(std::uint32_t gsi) noexcept {
     // A table with a row less leaves KVM nothing to refuse.
     static_cast<void>(set(gsi, std::nullopt));
-    const std::lock_guard lock(mutex_);
+    const io::MutexLock lock(mutex_);
     messages_[gsi - layout::kIoApicPins].acquired = false;
 }
 
 int GsiRoutes::set(std::uint32_t gsi, const std::optional<MsiMessage>& message) noexcept {
-    const std::lock_guard lock(mutex_);
+    const io::MutexLock lock(mutex_);
     io::check(gsi >= layout::kIoApicPins && gsi - layout::kIoApicPins < messages_.size() &&
                   messages_[gsi - layout::kIoApicPins].acquired,
               "GsiRoutes: a GSI that nobody acquired");
@@ -99,7 +98,7 @@ int GsiRoutes::set(std::uint32_t gsi, const std::optional<MsiMessage>& message) 
         return 0;
     }
     // A write to anywhere else is no interrupt; KVM looks at some bits of the address only.
-    if (message && Register{message->address}.get(kMessageWindow) != kLocalApics) {
+    if (message && Register<std::uint64_t>{message->address}.get(kMessageWindow) != kLocalApics) {
         return EINVAL;
     }
     const std::optional<MsiMessage> before = entry.message;
@@ -112,7 +111,7 @@ int GsiRoutes::set(std::uint32_t gsi, const std::optional<MsiMessage>& message) 
 }
 
 std::size_t GsiRoutes::size() const noexcept {
-    const std::lock_guard lock(mutex_);
+    const io::MutexLock lock(mutex_);
     return layout::kIoApicPins +
            static_cast<std::size_t>(std::ranges::count_if(
                messages_, [](const MessageGsi& entry) { return entry.message.has_value(); }));
