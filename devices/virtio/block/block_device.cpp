@@ -73,8 +73,9 @@ BlockDevice::BlockDevice(const BlockConfig& config, io::EventLoop& loop, io::Log
                              .id = id_,
                              .log = log,
                              .log_limit = log_limit_};
-    for (std::uint16_t i = 0; i < limits_.size(); ++i) {
-        queues_.push_back(std::make_unique<BlockQueue>(i, kQueueDepth, wiring));
+    for (unsigned i = 0; i < config.queues; ++i) {
+        queues_.push_back(
+            std::make_unique<BlockQueue>(static_cast<std::uint16_t>(i), kQueueDepth, wiring));
         queues_.back()->on_quiet(
             [](void* self) noexcept { static_cast<BlockDevice*>(self)->on_queue_quiet(); }, this);
     }

@@ -40,6 +40,8 @@ class BlockDevice final : public VirtioDevice {
     /// Throws Error as DiskFile does, and Input for an id or a number of queues out of range. All
     /// outlive this, which is destroyed when the loop does not run any longer.
     BlockDevice(const BlockConfig& config, io::EventLoop& loop, io::Log& log);
+    BlockDevice(const BlockDevice&) = delete;
+    BlockDevice& operator=(const BlockDevice&) = delete;
     ~BlockDevice() override;
 
     [[nodiscard]] const char* name() const noexcept override { return "virtio block device"; }

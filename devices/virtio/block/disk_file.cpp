@@ -127,7 +127,7 @@ bool reads_at(const io::Fd& direct, const io::Mapping& pages, std::uint32_t alig
 /// What direct transfers must be aligned to: found by trying, since only Linux 6.1 and newer, and
 /// not for every file system, tells (STATX_DIOALIGN).
 std::uint32_t direct_alignment(const io::Fd& direct, const std::string& path) {
-    const io::Mapping pages({.size = 2 * kLargestAlignment,
+    const io::Mapping pages({.size = std::size_t{2} * kLargestAlignment,
                              .protection = PROT_READ | PROT_WRITE,
                              .flags = MAP_PRIVATE | MAP_ANONYMOUS},
                             named(path));
