@@ -50,6 +50,12 @@ class BadInput : public testing::TestWithParam<BadCase> {
 };
 
 TEST_P(BadInput, EndsWithOneLineThatSaysWhatToDo) {
+#if defined(__SANITIZE_ADDRESS__)
+    if (GetParam().limit && GetParam().limit->resource == RLIMIT_NOFILE) {
+        GTEST_SKIP() << "without a free descriptor UBSan takes any object for one of a wrong type: "
+                        "it tries addresses with a pipe";
+    }
+#endif
     runner_.run(GetParam());
 }
 
