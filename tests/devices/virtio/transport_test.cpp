@@ -8,12 +8,8 @@
 #include <array>
 #include <vector>
 
-#include "devices/virtio/common_config.hpp"
-#include "tests/devices/virtio/fake_device.hpp"
-#include "tests/support/allocation_counter.hpp"
-#include "tests/support/io_access.hpp"
+#include "tests/devices/virtio/transport_fixture.hpp"
 #include "tests/support/register_probe.hpp"
-#include "tests/support/virtio_driver.hpp"
 
 namespace cxlvm::virtio {
 namespace {
@@ -21,82 +17,11 @@ namespace {
 using test::read_status;
 using test::read_value;
 using test::write_status;
-using test::write_value;
 using testing::ElementsAre;
 using testing::IsEmpty;
 
 constexpr std::uint64_t kOffered =
     test::FakeVirtioDevice::kFeatures | kFeatureVersion1 | kFeatureIndirectDesc | kFeatureEventIdx;
-constexpr std::uint8_t kAcknowledge = 1;
-constexpr std::uint8_t kDriver = 2;
-constexpr std::uint8_t kDriverOk = 4;
-constexpr std::uint8_t kFeaturesOk = 8;
-constexpr std::uint8_t kNeedsReset = 0x40;
-constexpr std::uint8_t kFailed = 0x80;
-
-std::uint8_t width_of(Common field) {
-    const auto offset = static_cast<std::uint32_t>(field);
-    return std::ranges::find(kCommonTable, offset, &RegisterSpec::offset)->width;
-}
-
-class TransportTest : public testing::Test {
-  protected:
-    std::uint32_t get(Common field) {
-        const auto value =
-            read_value(transport_, static_cast<std::uint64_t>(field), width_of(field));
-        EXPECT_TRUE(value.has_value());
-        return static_cast<std::uint32_t>(value.value_or(0));
-    }
-    void set(Common field, std::uint32_t value) {
-        EXPECT_EQ(
-            write_value(transport_, static_cast<std::uint64_t>(field), width_of(field), value),
-            IoStatus::Ok);
-    }
-    std::uint32_t status() { return get(Common::DeviceStatus); }
-    void set_status(std::uint8_t value) { set(Common::DeviceStatus, value); }
-
-    void accept(std::uint64_t features) {
-        for (std::uint32_t window = 0; window < 2; ++window) {
-            set(Common::DriverFeatureSelect, window);
-            set(Common::DriverFeature, static_cast<std::uint32_t>(features >> (32 * window)));
-        }
-    }
-    /// Everything up to FEATURES_OK.
-    void negotiate(std::uint64_t features = kFeatureVersion1) {
-        set_status(kAcknowledge);
-        set_status(kAcknowledge | kDriver);
-        accept(features);
-        set_status(kAcknowledge | kDriver | kFeaturesOk);
-    }
-    void set_up_queue(std::uint16_t queue, std::uint64_t base = 0x1000) {
-        const QueueSetup setup = test::VirtioDriver(memory_, 8, base).setup();
-        set(Common::QueueSelect, queue);
-        set(Common::QueueSize, setup.size);
-        set(Common::QueueDescLow, static_cast<std::uint32_t>(setup.descriptors.value()));
-        set(Common::QueueDescHigh, static_cast<std::uint32_t>(setup.descriptors.value() >> 32U));
-        set(Common::QueueDriverLow, static_cast<std::uint32_t>(setup.driver.value()));
-        set(Common::QueueDeviceLow, static_cast<std::uint32_t>(setup.device.value()));
-        set(Common::QueueEnable, 1);
-    }
-    /// A driver that uses the queues 0 and 2.
-    void bring_up(std::uint64_t features = kFeatureVersion1) {
-        negotiate(features);
-        set_up_queue(0);
-        set_up_queue(2, 0x1'1000);
-        set_status(kAcknowledge | kDriver | kFeaturesOk | kDriverOk);
-        ASSERT_EQ(status(), kAcknowledge | kDriver | kFeaturesOk | kDriverOk);
-        (void)device_.take_notified();
-    }
-    IoStatus kick(std::uint16_t queue) {
-        return write_value(transport_, kNotifyBase + 4ULL * queue, 2, queue);
-    }
-
-    GuestMemory memory_{test::two_blocks()};
-    io::Log log_{2, io::LogLevel::Off};
-    test::FakeVirtioDevice device_;
-    test::FakeTransportInterrupts interrupts_;
-    Transport transport_{device_, memory_, interrupts_, log_};
-};
 
 TEST_F(TransportTest, RegistersHaveTheirResetValuesAndWritableBits) {
     test::FakeVirtioDevice device;
@@ -369,133 +294,6 @@ TEST_F(TransportTest, NotificationsAre16BitsWideEachQueueAtItsOwnPlace) {
     EXPECT_EQ(write_status(transport_, kTransportSize - 2, 2), IoStatus::Unmapped);
     EXPECT_EQ(read_value(transport_, last, 2), 0U);
     EXPECT_THAT(device_.take_notified(), IsEmpty());
-}
-
-TEST_F(TransportTest, InterruptsGoOutByTheVectorOfTheirQueue) {
-    bring_up();
-    set(Common::QueueSelect, 2);
-    set(Common::QueueMsixVector, 3);
-    device_.host().notify_queue(2);
-    device_.host().notify_queue(0);  // has none
-    EXPECT_THAT(interrupts_.take_raised(), ElementsAre(3));
-    EXPECT_EQ(read_value(transport_, kIsrBase, 1), 0U);
-    EXPECT_THAT(interrupts_.take_levels(), IsEmpty());
-}
-
-TEST_F(TransportTest, RefusesVectorsThatThereAreNot) {
-    for (const std::uint32_t vector : {4U, 0xfffeU, 0xffffU}) {
-        set(Common::ConfigMsixVector, 3);
-        set(Common::ConfigMsixVector, vector);
-        EXPECT_EQ(get(Common::ConfigMsixVector), kNoVector);
-        set(Common::QueueMsixVector, vector);
-        EXPECT_EQ(get(Common::QueueMsixVector), kNoVector);
-    }
-}
-
-TEST_F(TransportTest, WithoutMsixTheInterruptStatusHoldsTheLineUntilItIsRead) {
-    interrupts_.msix = false;
-    device_.host().notify_queue(0);
-    EXPECT_THAT(interrupts_.take_levels(), IsEmpty()) << "before DRIVER_OK";
-    bring_up();
-    device_.host().notify_queue(0);
-    device_.host().notify_queue(2);
-    EXPECT_THAT(interrupts_.take_levels(), ElementsAre(true));
-    EXPECT_EQ(read_value(transport_, kIsrBase, 1), 1U);
-    EXPECT_THAT(interrupts_.take_levels(), ElementsAre(false));
-    EXPECT_EQ(read_value(transport_, kIsrBase, 1), 0U);
-    device_.host().fail("for its reasons");
-    EXPECT_EQ(read_value(transport_, kIsrBase, 1), 2U);
-    device_.host().notify_queue(0);
-    (void)interrupts_.take_levels();
-    set_status(0);
-    EXPECT_THAT(interrupts_.take_levels(), ElementsAre(false)) << "a reset lets go of the line";
-    EXPECT_THAT(interrupts_.take_raised(), IsEmpty());
-}
-
-TEST_F(TransportTest, AFailureIsAConfigurationChangeOnceTheDriverIsReady) {
-    bring_up();
-    set(Common::ConfigMsixVector, 1);
-    const std::uint32_t generation = get(Common::ConfigGeneration);
-    device_.host().fail("for its reasons");
-    device_.host().fail("for others");
-    EXPECT_NE(status() & kNeedsReset, 0U);
-    EXPECT_THAT(interrupts_.take_raised(), ElementsAre(1));
-    EXPECT_EQ(get(Common::ConfigGeneration), generation);
-    set_status(0);
-    EXPECT_EQ(status(), 0U);
-}
-
-TEST_F(TransportTest, ConfigurationIsReadInAlignedPiecesOfUpTo32Bits) {
-    EXPECT_EQ(read_value(transport_, kDeviceConfigBase, 4), 0x4433'2211U);
-    EXPECT_EQ(read_value(transport_, kDeviceConfigBase + 2, 2), 0x4433U);
-    EXPECT_EQ(read_value(transport_, kDeviceConfigBase + 3, 1), 0x44U);
-    EXPECT_EQ(read_status(transport_, kDeviceConfigBase, 8), IoStatus::BadSize);
-    EXPECT_EQ(read_status(transport_, kDeviceConfigBase + 1, 2), IoStatus::BadAlign);
-    EXPECT_EQ(read_status(transport_, kDeviceConfigBase + 9, 1), IoStatus::Ok);
-    EXPECT_EQ(read_status(transport_, kDeviceConfigBase + 8, 4), IoStatus::Unmapped);
-    EXPECT_EQ(read_status(transport_, kDeviceConfigBase + 10, 1), IoStatus::Unmapped);
-    EXPECT_EQ(write_status(transport_, kDeviceConfigBase + 8, 4), IoStatus::Unmapped);
-}
-
-TEST_F(TransportTest, TheGenerationChangesWhenSomethingReadHasChanged) {
-    const auto read = [&] { return read_value(transport_, kDeviceConfigBase, 1); };
-    const auto update = [&](unsigned value) {
-        const std::array data = {static_cast<std::byte>(value)};
-        device_.host().update_config(0, data);
-    };
-    const std::uint32_t before = get(Common::ConfigGeneration);
-    (void)read();
-    update(0x11);
-    EXPECT_EQ(get(Common::ConfigGeneration), before) << "nothing differs";
-    for (unsigned value = 0x12; value < 0x12 + 256; ++value) {
-        update(value % 256);
-    }
-    EXPECT_NE(get(Common::ConfigGeneration), before);
-    const std::uint32_t between = get(Common::ConfigGeneration);
-    (void)read();
-    EXPECT_EQ(get(Common::ConfigGeneration), between);
-    update(0x80);
-    EXPECT_EQ(read(), 0x80U);
-    EXPECT_NE(get(Common::ConfigGeneration), between);
-}
-
-TEST_F(TransportTest, AnnouncesChangesOfTheConfigurationOnceTheDriverIsReady) {
-    const std::array data = {std::byte{1}, std::byte{2}};
-    set(Common::ConfigMsixVector, 2);
-    device_.host().update_config(8, data);
-    EXPECT_THAT(interrupts_.take_raised(), IsEmpty());
-    bring_up();
-    device_.host().update_config(8, data);
-    EXPECT_THAT(interrupts_.take_raised(), IsEmpty()) << "nothing differs";
-    device_.host().update_config(6, data);
-    EXPECT_THAT(interrupts_.take_raised(), ElementsAre(2));
-    EXPECT_EQ(read_value(transport_, kIsrBase, 1), 2U);
-}
-
-TEST_F(TransportTest, StoresWhatTheDeviceLetsTheDriverWrite) {
-    EXPECT_EQ(write_value(transport_, kDeviceConfigBase + 4, 2, 0xabcd), IoStatus::Ok);
-    EXPECT_EQ(write_value(transport_, kDeviceConfigBase, 2, 0xabcd), IoStatus::Ok);
-    EXPECT_EQ(read_value(transport_, kDeviceConfigBase + 4, 2), 0xabcdU);
-    EXPECT_EQ(read_value(transport_, kDeviceConfigBase, 2), 0x2211U);
-}
-
-TEST_F(TransportTest, AllocatesNothingAfterConstruction) {
-    const std::array data = {std::byte{1}};
-    const test::AllocationCounter counter;
-    std::array<std::byte, 1> status = {std::byte{kFeaturesOk}};
-    std::array<std::byte, 4> version = {std::byte{1}};
-    (void)transport_.write(8, version);
-    (void)transport_.write(12, version);
-    (void)transport_.write(20, status);
-    status[0] = std::byte{kDriverOk};
-    (void)transport_.write(20, status);
-    device_.host().update_config(0, data);
-    device_.host().notify_queue(0);
-    (void)transport_.read(kIsrBase, status);
-    status[0] = {};
-    (void)transport_.write(20, status);
-    EXPECT_EQ(counter.count(), 0U);
-    EXPECT_EQ(device_.resets, 1U);
 }
 
 }  // namespace
