@@ -23,6 +23,7 @@
 #include "io/error.hpp"
 #include "io/log.hpp"
 #include "tests/devices/pci/fake_msi_vector.hpp"
+#include "tests/fuzz/script.hpp"
 #include "tests/memory/fake_memory.hpp"
 #include "tests/support/fake_irq_line.hpp"
 #include "tests/support/io_access.hpp"
@@ -40,19 +41,10 @@ constexpr std::uint64_t kMemoryOffset = 2 * test::kPage;
 constexpr std::uint8_t kMsiAt = 0x48;
 constexpr std::uint8_t kMsixAt = 0x60;
 
-/// Takes the input apart; zeros once it is used up.
-class Script {
+/// Knows what is worth trying.
+class Script : public test::Script {
   public:
-    explicit Script(std::span<const std::uint8_t> data) : data_(data) {}
-    [[nodiscard]] bool done() const { return data_.empty(); }
-    std::uint8_t next() {
-        if (data_.empty()) {
-            return 0;
-        }
-        const std::uint8_t value = data_.front();
-        data_ = data_.subspan(1);
-        return value;
-    }
+    using test::Script::Script;
     /// Often one of those that matter, so that functions get in each other's way.
     std::uint32_t value() {
         constexpr std::array kLikely = {0x0000'0000U, 0xffff'ffffU, 0x8000'0000U, 0x8000'1000U,
@@ -77,9 +69,6 @@ class Script {
         const std::uint8_t kind = next();
         return kind < 0xc0 ? kLikely[kind % kLikely.size()] : next();
     }
-
-  private:
-    std::span<const std::uint8_t> data_;
 };
 
 /// BAR 0: the MSI-X structures. BAR 2, of 64 bits: a trapped page and two pages of memory.

@@ -11,6 +11,7 @@
 #include "devices/legacy/serial_16550.hpp"
 #include "io/error.hpp"
 #include "io/log.hpp"
+#include "tests/fuzz/script.hpp"
 #include "tests/support/fake_irq_line.hpp"
 #include "tests/support/io_access.hpp"
 
@@ -71,23 +72,7 @@ class Host final : public CharacterHost {
     bool input_refused_ = false;
 };
 
-/// Takes the input apart; zeros once it is used up.
-class Script {
-  public:
-    explicit Script(std::span<const std::uint8_t> data) : data_(data) {}
-    [[nodiscard]] bool done() const { return data_.empty(); }
-    std::uint8_t next() {
-        if (data_.empty()) {
-            return 0;
-        }
-        const std::uint8_t value = data_.front();
-        data_ = data_.subspan(1);
-        return value;
-    }
-
-  private:
-    std::span<const std::uint8_t> data_;
-};
+using test::Script;
 
 class Machine {
   public:

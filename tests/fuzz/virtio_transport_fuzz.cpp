@@ -12,6 +12,7 @@
 #include "io/error.hpp"
 #include "io/log.hpp"
 #include "memory/guest_memory.hpp"
+#include "tests/fuzz/script.hpp"
 #include "tests/support/io_access.hpp"
 
 namespace cxlvm::virtio {
@@ -26,23 +27,7 @@ GuestMemory& memory() {
     return memory;
 }
 
-/// Takes the input apart; zeros once it is used up.
-class Script {
-  public:
-    explicit Script(std::span<const std::uint8_t> data) : data_(data) {}
-    [[nodiscard]] bool done() const { return data_.empty(); }
-    std::uint8_t next() {
-        if (data_.empty()) {
-            return 0;
-        }
-        const std::uint8_t value = data_.front();
-        data_ = data_.subspan(1);
-        return value;
-    }
-
-  private:
-    std::span<const std::uint8_t> data_;
-};
+using test::Script;
 
 class FuzzedDevice final : public VirtioDevice {
   public:

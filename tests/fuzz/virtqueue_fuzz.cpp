@@ -12,6 +12,7 @@
 #include "devices/virtio/split_queue.hpp"
 #include "io/error.hpp"
 #include "memory/guest_memory.hpp"
+#include "tests/fuzz/script.hpp"
 
 namespace cxlvm::virtio {
 namespace {
@@ -27,27 +28,7 @@ GuestMemory& memory() {
     return memory;
 }
 
-/// Takes the input apart; zeros once it is used up.
-class Script {
-  public:
-    explicit Script(std::span<const std::uint8_t> data) : data_(data) {}
-    [[nodiscard]] bool done() const { return data_.empty(); }
-    std::uint8_t next() {
-        if (data_.empty()) {
-            return 0;
-        }
-        const std::uint8_t value = data_.front();
-        data_ = data_.subspan(1);
-        return value;
-    }
-    std::uint16_t next16() {
-        const std::uint8_t low = next();
-        return static_cast<std::uint16_t>(low | next() << 8);
-    }
-
-  private:
-    std::span<const std::uint8_t> data_;
-};
+using test::Script;
 
 class Machine {
   public:
