@@ -90,9 +90,12 @@ void BlockQueue::begin(const Chain& chain) noexcept {
     slot.head = chain.head;
     Request& request = slot.request();
     RequestStatus status = parse(chain, session_.limits, request);
-    slot.written = request.type == RequestType::In || request.type == RequestType::GetId
-                       ? static_cast<std::uint32_t>(request.bytes)
-                       : 0;
+    // Without the status; parse() has seen to it that there is room for an id.
+    slot.room =
+        chain.writable_bytes != 0 ? static_cast<std::uint32_t>(chain.writable_bytes - 1) : 0;
+    slot.fills = request.type == RequestType::In      ? slot.room
+                 : request.type == RequestType::GetId ? std::uint32_t{kIdSize}
+                                                      : 0;
     if (status == RequestStatus::Ok) {
         if (request.type == RequestType::GetId) {
             answer_id(request);
@@ -130,10 +133,10 @@ void BlockQueue::end(Slot& slot, RequestStatus status) noexcept {
     if (request.status != nullptr) {
         std::atomic_ref(*request.status)
             .store(static_cast<std::byte>(status), std::memory_order_relaxed);
-        // The status counts only when everything in front of it was written, too (2.7.8.2).
-        if (status == RequestStatus::Ok || slot.written == 0) {
-            written = slot.written + 1;
-        }
+        // Bytes from the start without a gap (2.7.8.2): the status is one of them when all that
+        // lies in front of it was written.
+        const std::uint32_t data = status == RequestStatus::Ok ? slot.fills : 0;
+        written = data == slot.room ? data + 1 : data;
     }
     session_.ring->put(slot.head, written);
     free_.push_back(&slot);

@@ -70,7 +70,8 @@ class BlockQueue final : private RequestRunner::Owner {
         Slot(const QueueWiring& wiring, Owner& owner) noexcept
             : RequestRunner(wiring.loop, wiring.disk, wiring.zeros, owner) {}
         std::uint16_t head = 0;
-        std::uint32_t written = 0;  ///< bytes in front of the status when all goes well
+        std::uint32_t room = 0;   ///< writable bytes in front of the status
+        std::uint32_t fills = 0;  ///< those of them that are written when all goes well
     };
 
     void request_done(RequestRunner& runner, RequestStatus status, int error) noexcept override;

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <cstring>
+#include <map>
 #include <optional>
 #include <set>
 #include <string>
@@ -167,6 +168,20 @@ TEST_F(BlockDeviceTest, FlushAndIdAreAnswered) {
     EXPECT_EQ(status(0), 0);
     EXPECT_EQ(status(1), 0);
     EXPECT_EQ(data(1, 21), std::string(20, '\0') + ".");
+}
+
+TEST_F(BlockDeviceTest, OnlyWhatWasWrittenCountsAsUsed) {
+    // The id has 20 bytes, whatever room there is: the status behind it then lies past a gap.
+    offer(0, RequestType::GetId, 0, kIdSize);
+    offer(1, RequestType::GetId, 0, 64);
+    offer(2, RequestType::In, kSectors, 512);
+    std::map<std::uint32_t, std::uint32_t> lengths;
+    for (const UsedElement& element : serve(3)) {
+        lengths[element.id] = element.length;
+    }
+    EXPECT_EQ(lengths[0], kIdSize + 1);
+    EXPECT_EQ(lengths[3], kIdSize);
+    EXPECT_EQ(lengths[6], 0U);
 }
 
 TEST_F(BlockDeviceTest, RefusedRequestsTouchNothing) {
