@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <linux/falloc.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 
 #include <array>
@@ -85,12 +86,9 @@ TEST_F(FileOperationTest, Syncs) {
 }
 
 TEST_F(FileOperationTest, AllocatesAndPunchesHoles) {
+    file_.reset(::memfd_create("test file", MFD_CLOEXEC));  // whatever /tmp is made of
     operation_.op.allocate(file_.get(), 0, 0, 8192);
-    const int result = result_of(operation_);
-    if (result == -EOPNOTSUPP) {
-        GTEST_SKIP() << "the file system of /tmp has no fallocate(2)";
-    }
-    ASSERT_EQ(result, 0);
+    ASSERT_EQ(result_of(operation_), 0);
     struct stat status {};
     ASSERT_EQ(::fstat(file_.get(), &status), 0);
     EXPECT_EQ(status.st_size, 8192);
