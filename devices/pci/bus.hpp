@@ -26,9 +26,9 @@ struct Bdf {
 /// number the guest sets in the port. A request for another bus goes on through the port that
 /// forwards it.
 ///
-/// Functions are attached at set-up and outlive the bus; they do not change while a vCPU runs, so
-/// that routing takes no lock. Ports form a tree that is fixed at set-up, whatever numbers a guest
-/// gives them, so a request goes down no further than the tree is deep. Any thread.
+/// Functions are attached at set-up and live for as long as requests come; they do not change while
+/// a vCPU runs, so that routing takes no lock. Ports form a tree that is fixed at set-up, whatever
+/// numbers a guest gives them, so a request goes down no further than the tree is deep. Any thread.
 class PciBus {
   public:
     explicit PciBus(std::uint8_t number) noexcept : number_(number) {}

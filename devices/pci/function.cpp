@@ -17,6 +17,7 @@ IoStatus PciFunction::read(std::uint64_t offset, std::span<std::byte> data) noex
     if (const IoStatus status = check_access(offset, data.size()); status != IoStatus::Ok) {
         return status;
     }
+    config_reading(offset, data.size());
     const io::MutexLock lock(mutex_);
     return config_.read(offset, data);
 }
@@ -37,6 +38,8 @@ IoStatus PciFunction::write(std::uint64_t offset, std::span<const std::byte> dat
     config_written(offset, data.size());
     return IoStatus::Ok;
 }
+
+void PciFunction::config_reading(std::uint64_t /*offset*/, std::size_t /*size*/) noexcept {}
 
 void PciFunction::config_written(std::uint64_t /*offset*/, std::size_t /*size*/) noexcept {}
 

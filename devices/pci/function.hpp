@@ -70,6 +70,9 @@ class PciFunction : public Device {
     }
 
   protected:
+    /// Called before a guest's read of [offset, offset + size), with the lock released: the place
+    /// to fetch what the registers are to say.
+    virtual void config_reading(std::uint64_t offset, std::size_t size) noexcept;
     /// Called after a guest's write to [offset, offset + size), with the lock released and the
     /// parts told: the place for effects on other objects. Two vCPUs may call it at once.
     virtual void config_written(std::uint64_t offset, std::size_t size) noexcept;

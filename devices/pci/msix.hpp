@@ -54,6 +54,8 @@ class Msix final : public FunctionPart, private VectorRegisters {
     [[nodiscard]] IoHandler& table() noexcept { return table_; }
     [[nodiscard]] IoHandler& pba() noexcept { return pba_; }
 
+    /// Whether the guest has enabled it. Any thread.
+    [[nodiscard]] bool enabled() noexcept { return control().enabled; }
     /// An interrupt; of a vector that there is not, nothing happens. Returns false, with no effect,
     /// while MSI-X is disabled: the function has its interrupt pin then. Any thread.
     bool raise(unsigned vector) noexcept CXLVM_EXCLUDES(mutex_);

@@ -83,6 +83,7 @@ inline constexpr Field<std::uint16_t, 31, 20> kExtendedCapabilityNext;
 // Capability ids (PCI Code and ID Assignment Specification 1.16, 2).
 inline constexpr std::uint8_t kCapabilityPowerManagement = 0x01;
 inline constexpr std::uint8_t kCapabilityMsi = 0x05;
+inline constexpr std::uint8_t kCapabilityVendor = 0x09;
 inline constexpr std::uint8_t kCapabilityExpress = 0x10;
 inline constexpr std::uint8_t kCapabilityMsix = 0x11;
 
@@ -133,6 +134,11 @@ inline constexpr Field<bool, 0, 0> kMsixVectorMask;
 
 // Class codes (PCI Code and ID Assignment Specification 1.16, 1.7): base class, sub-class,
 // programming interface.
+inline constexpr std::uint32_t kClassUnclassified = 0x00'ff'00;
+inline constexpr std::uint32_t kClassOtherStorage = 0x01'80'00;
+inline constexpr std::uint32_t kClassEthernet = 0x02'00'00;
+inline constexpr std::uint32_t kClassOtherNetwork = 0x02'80'00;
+inline constexpr std::uint32_t kClassOtherCommunication = 0x07'80'00;
 inline constexpr std::uint32_t kClassHostBridge = 0x06'00'00;
 inline constexpr std::uint32_t kClassPciBridge = 0x06'04'00;
 

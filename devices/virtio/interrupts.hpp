@@ -18,6 +18,8 @@ class TransportInterrupts {
     /// The interrupt status, which INTx follows while MSI-X is not enabled (4.1.4.5.1). One call at
     /// a time; only changes are told, from false on.
     virtual void set_intx(bool level) noexcept = 0;
+    /// A reset has come to its end: Transport::resetting() is false, unless another has begun.
+    virtual void reset_ended() noexcept {}
 
   protected:
     TransportInterrupts() = default;

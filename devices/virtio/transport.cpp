@@ -378,6 +378,7 @@ void Transport::reset_done() noexcept {
         clear_locked(action);
     }
     perform(action);
+    interrupts_.reset_ended();
 }
 
 // --- Effects ---

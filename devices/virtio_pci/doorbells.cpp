@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "devices/virtio_pci/doorbells.hpp"
+
+#include <poll.h>
+
+#include <algorithm>
+#include <utility>
+
+namespace cxlvm::virtio {
+
+QueueDoorbells::Bell::Bell(QueueDoorbells& its_owner, std::uint16_t its_queue)
+    : owner(its_owner),
+      queue(its_queue),
+      event("a virtqueue's notifications"),
+      poll(io::Completion::to<&Bell::on_signal>(*this)) {}
+
+QueueDoorbells::QueueDoorbells(Transport& transport, io::EventLoop& loop)
+    : transport_(transport), loop_(loop) {
+    for (std::uint16_t queue = 0; queue < transport.queues(); ++queue) {
+        bells_.push_back(std::make_unique<Bell>(*this, queue));
+        doorbells_.push_back({.offset = kNotifyBase + std::uint64_t{kNotifyMultiplier} * queue,
+                              .eventfd = bells_.back()->event.fd()});
+    }
+}
+
+void QueueDoorbells::start() noexcept {
+    for (const auto& bell : bells_) {
+        listen(*bell);
+    }
+}
+
+void QueueDoorbells::listen(Bell& bell) noexcept {
+    loop_.start(bell.poll.set(bell.event.fd(), POLLIN, /*multishot=*/true));
+}
+
+void QueueDoorbells::stop(io::Task& stopped) noexcept {
+    stopped_ = &stopped;
+    for (const auto& bell : bells_) {
+        loop_.cancel(bell->poll);
+    }
+    settle();
+}
+
+bool QueueDoorbells::idle() const noexcept {
+    return std::ranges::all_of(bells_, [](const auto& bell) { return bell->poll.idle(); });
+}
+
+void QueueDoorbells::settle() noexcept {
+    if (stopped_ != nullptr && idle()) {
+        loop_.post(*std::exchange(stopped_, nullptr));
+    }
+}
+
+void QueueDoorbells::Bell::on_signal(std::int32_t result, std::uint32_t /*flags*/,
+                                     bool more) noexcept {
+    if (result > 0) {
+        owner.transport_.notify(queue);
+    }
+    if (more) {
+        return;
+    }
+    // The kernel ends a multishot request when it has no room for a completion; the signals of
+    // meanwhile show at once in the next one.
+    if (!poll.cancel_requested()) {
+        owner.listen(*this);
+    }
+    owner.settle();
+}
+
+}  // namespace cxlvm::virtio

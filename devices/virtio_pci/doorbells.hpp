@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "devices/virtio/transport.hpp"
+#include "io/event_loop.hpp"
+#include "io/eventfd.hpp"
+#include "io/operations.hpp"
+#include "memory/doorbell.hpp"
+
+namespace cxlvm::virtio {
+
+/// The available buffer notifications (virtio 1.2, 4.1.5.2) of one transport's queues as eventfds
+/// that the event loop listens to, so that a vCPU's write ends in the kernel.
+class QueueDoorbells {
+  public:
+    /// Throws io::Error. `transport` and `loop` outlive this.
+    QueueDoorbells(Transport& transport, io::EventLoop& loop);
+    QueueDoorbells(const QueueDoorbells&) = delete;
+    QueueDoorbells& operator=(const QueueDoorbells&) = delete;
+    /// Nothing is listened to.
+    ~QueueDoorbells() = default;
+
+    /// At the offsets of the transport's registers; they live as long as this.
+    [[nodiscard]] std::span<const Doorbell> doorbells() const noexcept { return doorbells_; }
+
+    // The loop's thread.
+    /// Listens until stop(), or until the loop ends.
+    void start() noexcept;
+    /// When nothing is listened to any longer, idle() is true, and `stopped` has been posted once.
+    void stop(io::Task& stopped) noexcept;
+    [[nodiscard]] bool idle() const noexcept;
+
+  private:
+    /// The kernel reports every signal, also when the count is left as it is: it is never read.
+    struct Bell {
+        Bell(QueueDoorbells& owner, std::uint16_t queue);
+        void on_signal(std::int32_t result, std::uint32_t flags, bool more) noexcept;
+
+        QueueDoorbells& owner;
+        const std::uint16_t queue;
+        io::EventFd event;
+        io::PollOp poll;
+    };
+
+    void listen(Bell& bell) noexcept;
+    void settle() noexcept;
+
+    // Wiring.
+    Transport& transport_;
+    io::EventLoop& loop_;
+    std::vector<std::unique_ptr<Bell>> bells_;
+    std::vector<Doorbell> doorbells_;
+    // State: the loop's thread.
+    io::Task* stopped_ = nullptr;
+};
+
+}  // namespace cxlvm::virtio

@@ -1,0 +1,181 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "devices/virtio_pci/virtio_function.hpp"
+
+#include <array>
+#include <utility>
+#include <vector>
+
+#include "devices/pci/capabilities.hpp"
+#include "devices/pci/spec.hpp"
+#include "io/bits.hpp"
+#include "io/error.hpp"
+
+namespace cxlvm::virtio {
+
+namespace {
+
+constexpr std::uint8_t kPinA = 1;
+
+std::uint32_t class_of(DeviceId id) noexcept {
+    switch (id) {
+        case DeviceId::Network:
+            return pci::kClassEthernet;
+        case DeviceId::Block:
+            return pci::kClassOtherStorage;
+        case DeviceId::Console:
+            return pci::kClassOtherCommunication;
+        case DeviceId::Socket:
+            return pci::kClassOtherNetwork;
+        case DeviceId::Entropy:
+        case DeviceId::Balloon:
+            break;
+    }
+    return pci::kClassUnclassified;
+}
+
+pci::Identity identity_of(const VirtioDevice& device) noexcept {
+    return {.vendor_id = kPciVendor,
+            .device_id = pci_device_id(device.id()),
+            .revision = kPciMinRevision,
+            .class_code = class_of(device.id()),
+            .subsystem_vendor_id = kPciVendor,
+            .subsystem_id = kPciMinSubsystem,
+            .interrupt_pin = kPinA};
+}
+
+/// A structure of the transport's (4.1.4), as a capability says where it lies.
+struct Structure {
+    PciCapability type;
+    std::uint64_t offset;
+    std::uint64_t length;
+};
+
+void add_structure(pci::PciFunction& function, const Structure& structure) {
+    const bool notify = structure.type == PciCapability::Notify;
+    const std::uint16_t size = notify ? kPciCapNotifySize : kPciCapSize;
+    std::vector<RegisterSpec> body{
+        {.offset = kPciCapLength, .width = 1, .reset = size},
+        {.offset = kPciCapType, .width = 1, .reset = io::to_underlying(structure.type)},
+        {.offset = kPciCapBar, .width = 1, .reset = VirtioFunction::kBar},
+        {.offset = kPciCapOffset, .width = 4, .reset = structure.offset},
+        {.offset = kPciCapRegionLength, .width = 4, .reset = structure.length}};
+    if (notify) {
+        body.push_back({.offset = kPciCapNotifyMultiplier, .width = 4, .reset = kNotifyMultiplier});
+    }
+    function.with_config([&](pci::ConfigSpace& config) {
+        config.add_capability(pci::kCapabilityVendor, size, body);
+    });
+}
+
+void add_structures(pci::PciFunction& function, const Transport& transport) {
+    add_structure(function, {PciCapability::Common, kCommonBase, kCommonSize});
+    add_structure(function, {PciCapability::Isr, kIsrBase, 1});
+    // Which is optional for a device that has no configuration space (4.1.4.6).
+    if (transport.config_size() != 0) {
+        add_structure(function,
+                      {PciCapability::Device, kDeviceConfigBase, transport.config_size()});
+    }
+    add_structure(function, {PciCapability::Notify, kNotifyBase,
+                             std::uint64_t{kNotifyMultiplier} * transport.queues()});
+}
+
+std::uint16_t checked_vectors(const VirtioDevice& device, const FunctionWiring& wiring) {
+    const std::size_t count = wiring.vectors.size();
+    io::check(count == VirtioFunction::vectors_of(device) && count <= VirtioFunction::kMostVectors,
+              "a virtio function was given another number of vectors than it asked for");
+    return static_cast<std::uint16_t>(count);
+}
+
+}  // namespace
+
+VirtioFunction::VirtioFunction(VirtioDevice& device, const FunctionWiring& wiring)
+    : PciFunction(device.name(), identity_of(device)),
+      vectors_(checked_vectors(device, wiring)),
+      loop_(wiring.loop),
+      msix_(
+          *this, wiring.vectors,
+          {.table_bar = kBar, .table_offset = kMsixTable, .pba_bar = kBar, .pba_offset = kMsixPba}),
+      pin_(*this, wiring.pin),
+      transport_(device, wiring.memory, *this, wiring.log),
+      doorbells_(transport_, wiring.loop),
+      window_(*this, kBar, kTransportSize, transport_),
+      doorbells_stopped_task_(io::Task::to<&VirtioFunction::on_doorbells_stopped>(*this)),
+      reset_ended_task_(io::Task::to<&VirtioFunction::on_reset_ended>(*this)),
+      registers_(device.name(), kTransportSize, transport_, doorbells_.doorbells()),
+      msix_table_("MSI-X table", pci::Msix::table_size(vectors_), msix_.table()),
+      msix_pba_("MSI-X pending bits", pci::Msix::pba_size(vectors_), msix_.pba()),
+      bars_(*this, wiring.bars,
+            {{.index = kBar,
+              .kind = pci::BarKind::Memory64,
+              .size = kBarSize,
+              .pieces = {{0, registers_}, {kMsixTable, msix_table_}, {kMsixPba, msix_pba_}}}}) {
+    add_structures(*this, transport_);
+    pci::add_power_management(*this);
+    pci::add_express(*this, pci::PortType::Integrated);
+}
+
+VirtioFunction::~VirtioFunction() {
+    loop_.withdraw(doorbells_stopped_task_);
+    loop_.withdraw(reset_ended_task_);
+}
+
+void VirtioFunction::reset() noexcept {
+    PciFunction::reset();
+    transport_.reset();
+}
+
+void VirtioFunction::config_reading(std::uint64_t offset, std::size_t size) noexcept {
+    window_.config_reading(offset, size);
+}
+
+void VirtioFunction::config_written(std::uint64_t offset, std::size_t size) noexcept {
+    window_.config_written(offset, size);
+    settle_pin();
+}
+
+// --- Interrupts ---
+
+void VirtioFunction::set_intx(bool level) noexcept {
+    {
+        const io::MutexLock lock(pin_mutex_);
+        interrupt_ = level;
+    }
+    settle_pin();
+}
+
+// With MSI-X enabled the pin is left alone (PCI Express 6.0, 6.1.4.3).
+void VirtioFunction::settle_pin() noexcept {
+    const io::MutexLock lock(pin_mutex_);
+    pin_.set(interrupt_ && !msix_.enabled());
+}
+
+// --- The end ---
+
+void VirtioFunction::stop(io::Task& stopped) noexcept {
+    stopped_ = &stopped;
+    stopping_.store(true);
+    transport_.reset();
+    doorbells_.stop(doorbells_stopped_task_);
+}
+
+void VirtioFunction::reset_ended() noexcept {
+    if (stopping_.load() && !reset_told_.exchange(true)) {
+        loop_.post(reset_ended_task_);
+    }
+}
+
+void VirtioFunction::on_doorbells_stopped() noexcept {
+    finish_when_idle();
+}
+
+void VirtioFunction::on_reset_ended() noexcept {
+    finish_when_idle();
+}
+
+void VirtioFunction::finish_when_idle() noexcept {
+    if (stopped_ != nullptr && doorbells_.idle() && !transport_.resetting()) {
+        loop_.post(*std::exchange(stopped_, nullptr));
+    }
+}
+
+}  // namespace cxlvm::virtio
