@@ -57,6 +57,12 @@ inline constexpr std::uint32_t kSerialGsi = 4;
 inline constexpr std::uint32_t kRtcGsi = 8;
 inline constexpr std::uint32_t kAcpiEventGsi = 9;  ///< power button, by a Generic Event Device
 inline constexpr std::uint32_t kIoApicPins = 24;
+/// INTA# of the devices on the root bus, which share these wires (level-triggered).
+inline constexpr std::uint32_t kPciGsi = 16;
+inline constexpr std::uint32_t kPciWires = 8;
+[[nodiscard]] constexpr std::uint32_t pci_gsi(std::uint32_t device) noexcept {
+    return kPciGsi + device % kPciWires;
+}
 
 namespace checks {
 
@@ -115,7 +121,8 @@ static_assert(ascending_and_apart(std::array{
     Span{kPciConfigPort, 8},
 }));
 
-static_assert(kSerialGsi < kRtcGsi && kRtcGsi < kAcpiEventGsi && kAcpiEventGsi < kIoApicPins);
+static_assert(kSerialGsi < kRtcGsi && kRtcGsi < kAcpiEventGsi && kAcpiEventGsi < kPciGsi);
+static_assert(kPciGsi + kPciWires <= kIoApicPins);
 
 }  // namespace checks
 

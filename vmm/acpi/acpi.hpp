@@ -14,6 +14,8 @@ struct AcpiConfig {
     std::vector<std::uint32_t> apic_ids;  ///< one per vCPU; above 254 an x2APIC entry is used
     GpaRange mmio32;                      ///< window for 32-bit BARs
     GpaRange mmio64;                      ///< window for 64-bit BARs
+    /// Devices of the root bus, from number 1 on, whose INTA# has a wire (layout::pci_gsi).
+    std::uint32_t pci_devices = 0;
 };
 
 /// Builds RSDP, XSDT, FADT (hardware-reduced), MADT, MCFG and DSDT at layout::kAcpiTables, and

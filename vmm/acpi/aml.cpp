@@ -226,9 +226,13 @@ Term buffer(std::span<const std::uint8_t> bytes) {
 }
 
 Term package(Terms elements) {
-    io::check(elements.size() <= std::numeric_limits<std::uint8_t>::max(),
+    return package(elements.size(), Term(elements));
+}
+
+Term package(std::size_t count, const Term& elements) {
+    io::check(count <= std::numeric_limits<std::uint8_t>::max(),
               "AML package has more than 255 elements");
-    return sized(op(kPackageOp), op(static_cast<std::uint8_t>(elements.size())), Term(elements));
+    return sized(op(kPackageOp), op(static_cast<std::uint8_t>(count)), elements);
 }
 
 Term eisa_id(std::string_view id) {

@@ -51,6 +51,8 @@ using Terms = std::initializer_list<Term>;
 [[nodiscard]] Term string(std::string_view text);
 [[nodiscard]] Term buffer(std::span<const std::uint8_t> bytes);
 [[nodiscard]] Term package(Terms elements);
+/// The same of `count` elements that stand in one Term.
+[[nodiscard]] Term package(std::size_t count, const Term& elements);
 /// A device id such as "PNP0A08", compressed (19.3.4, EISAID).
 [[nodiscard]] Term eisa_id(std::string_view id);
 /// A buffer in the byte order of ToUUID (19.6.142); `text` is aabbccdd-eeff-gghh-iijj-kkllmmnnoopp.

@@ -50,19 +50,34 @@ Term pci_osc() {
          otherwise({bit_or(status, integer(kUnrecognizedUuid), status)}), give_back(argument(3))});
 }
 
+/// _PRT (6.2.13): the I/O APIC pins of INTA#; PCI's wires are level-triggered and active low, which
+/// an entry without a link device implies.
+Term interrupt_routing(std::uint32_t devices) {
+    constexpr std::uint64_t kAnyFunction = 0xffff;
+    constexpr std::uint64_t kPinA = 0;
+    constexpr std::uint64_t kNoLinkDevice = 0;
+    Term rows;
+    for (std::uint32_t number = 1; number <= devices; ++number) {
+        rows.append(package({integer(std::uint64_t{number} << 16 | kAnyFunction), integer(kPinA),
+                             integer(kNoLinkDevice), integer(layout::pci_gsi(number))}));
+    }
+    return name("_PRT", package(devices, rows));
+}
+
 Term pci_host_bridge(const AcpiConfig& config) {
     constexpr std::uint16_t kConfigPorts = 8;
     constexpr auto kAfterConfig = static_cast<std::uint16_t>(layout::kPciConfigPort + kConfigPorts);
-    return device("PCI0",
-                  {name("_HID", eisa_id("PNP0A08")), name("_CID", eisa_id("PNP0A03")),
-                   name("_UID", integer(0)), name("_SEG", integer(0)), name("_BBN", integer(0)),
-                   name("_CRS", resource_template({bus_window(0, layout::kLastPciBus),
-                                                   io_ports(layout::kPciConfigPort, kConfigPorts),
-                                                   io_window(0, layout::kPciConfigPort - 1),
-                                                   io_window(kAfterConfig, 0xffff),
-                                                   memory_window_32(config.mmio32),
-                                                   memory_window_64(config.mmio64)})),
-                   pci_osc()});
+    return device(
+        "PCI0",
+        {name("_HID", eisa_id("PNP0A08")), name("_CID", eisa_id("PNP0A03")),
+         name("_UID", integer(0)), name("_SEG", integer(0)), name("_BBN", integer(0)),
+         name("_CRS",
+              resource_template({bus_window(0, layout::kLastPciBus),
+                                 io_ports(layout::kPciConfigPort, kConfigPorts),
+                                 io_window(0, layout::kPciConfigPort - 1),
+                                 io_window(kAfterConfig, 0xffff), memory_window_32(config.mmio32),
+                                 memory_window_64(config.mmio64)})),
+         config.pci_devices != 0 ? interrupt_routing(config.pci_devices) : Term(), pci_osc()});
 }
 
 /// What belongs to the board and to no device: the guest must not place anything there. Linux uses

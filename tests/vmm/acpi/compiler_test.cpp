@@ -93,6 +93,21 @@ TEST_F(AcpiCompiler, accepts_the_dsdt_without_a_warning) {
     }
 }
 
+TEST_F(AcpiCompiler, reads_the_wires_of_the_root_bus_as_they_are_meant) {
+    AcpiConfig config = machine(1);
+    EXPECT_THAT(round_trip(dsdt(config), "without"), testing::Not(testing::HasSubstr("_PRT")));
+    config.pci_devices = 31;
+    const TableBytes table = dsdt(config);
+    const std::string text = round_trip(table, "dsdt");
+    EXPECT_THAT(text, testing::HasSubstr("0 Errors, 0 Warnings"));
+    EXPECT_THAT(text, testing::HasSubstr("_PRT, Package (0x1F)"));
+    EXPECT_THAT(text, testing::ContainsRegex("0x0001FFFF, *\n *Zero, *\n *Zero, *\n *0x11"));
+    EXPECT_THAT(text, testing::ContainsRegex("0x001FFFFF, *\n *Zero, *\n *Zero, *\n *0x17"));
+    const TableBytes again = recompiled();
+    ASSERT_EQ(again.size(), table.size());
+    EXPECT_TRUE(std::equal(table.begin() + 36, table.end(), again.begin() + 36));
+}
+
 TEST_F(AcpiCompiler, reads_the_data_tables_as_they_are_meant) {
     const std::string fixed = round_trip(fadt(Gpa(0xe1000)), "fadt");
     EXPECT_THAT(fixed, testing::HasSubstr("Hardware Reduced (V5) : 1"));
