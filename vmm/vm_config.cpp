@@ -96,6 +96,12 @@ void validate(const SerialConfig& serial) {
     }
 }
 
+void validate(const virtio::block::BlockConfig& disk) {
+    if (disk.disk.path.empty()) {
+        io::throw_input("--disk: path is missing; give an image's or a block device's");
+    }
+}
+
 }  // namespace
 
 void validate(const VmConfig& config) {
@@ -103,6 +109,9 @@ void validate(const VmConfig& config) {
     validate(config.memory);
     validate(config.boot);
     validate(config.serial);
+    for (const virtio::block::BlockConfig& disk : config.disks) {
+        validate(disk);
+    }
     if (config.kvm.empty()) {
         io::throw_input("--kvm: the device's path is empty; give /dev/kvm");
     }

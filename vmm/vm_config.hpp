@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "devices/virtio/block/block_config.hpp"
 #include "memory/guest_memory.hpp"
 
 namespace cxlvm {
@@ -64,6 +65,7 @@ struct VmConfig {
     MemoryConfig memory;
     BootConfig boot;
     SerialConfig serial;
+    std::vector<virtio::block::BlockConfig> disks;  ///< the guest finds them in this order
     /// Seconds that a guest has to power off after request_power_off(); then it is ended. 0:
     /// forever.
     unsigned shutdown_timeout = 30;

@@ -131,9 +131,12 @@ void read_plain(const Option<T>& option, const std::string& where, const Json& j
 }
 
 template <typename T>
-void read_object(const Option<T>& option, const std::string& where, const Json& json, T& target) {
+void read_keys(const Option<T>& option, const std::string& where, const Json& json, T& target) {
     if (option.exclusive && json.size() != 1) {
         reject(Value{where, {}, {}}, "give exactly one of its keys");
+    }
+    if (option.elements != nullptr) {
+        option.elements->add(target);
     }
     for (const auto& item : json.items()) {
         const std::string& name = item.key();
@@ -149,6 +152,17 @@ void read_object(const Option<T>& option, const std::string& where, const Json& 
         const std::string text = scalar(item.value(), key->kind, Value{where, key->name, {}});
         key->set(target, Value{where, key->name, text});
     }
+}
+
+/// An object of keys, or the text or number that the command line would have in its place.
+template <typename T>
+void read_list(const Option<T>& option, const std::string& where, const Json& json, T& target) {
+    if (json.is_object()) {
+        read_keys(option, where, json, target);
+        return;
+    }
+    const Kind kind = json.is_string() ? Kind::Text : option.keys.front().kind;
+    parse_option(option, where, scalar(json, kind, Value{where, {}, {}}), target);
 }
 
 Json typed(Kind kind, const std::string& text) {
@@ -174,6 +188,15 @@ Json to_object(const Option<T>& option, const T& source) {
 }
 
 template <typename T>
+Json to_array(const Option<T>& option, const T& source) {
+    Json array = Json::array();
+    for (std::size_t index = 0; index < option.elements->count(source); ++index) {
+        array.push_back(to_object(option, option.elements->only(source, index)));
+    }
+    return array.empty() ? Json() : array;
+}
+
+template <typename T>
 Json to_plain(const Option<T>& option, const T& source) {
     const Key<T>& key = option.keys.front();
     const std::vector<std::string> texts = key.get(source);
@@ -196,11 +219,12 @@ bool read_option(std::span<const Option<T>> options, std::string_view name, cons
     if (option->is_plain()) {
         option->reset(target);
         read_plain(*option, where, value, target);
-    } else if (value.is_object()) {
-        read_object(*option, where, value, target);
+    } else if (option->elements != nullptr && value.is_array()) {
+        for (const Json& one : value) {
+            read_list(*option, where, one, target);
+        }
     } else {
-        const Kind kind = value.is_string() ? Kind::Text : option->keys.front().kind;
-        parse_option(*option, where, scalar(value, kind, Value{where, {}, {}}), target);
+        read_list(*option, where, value, target);
     }
     return true;
 }
@@ -208,7 +232,9 @@ bool read_option(std::span<const Option<T>> options, std::string_view name, cons
 template <typename T>
 void write_options(std::span<const Option<T>> options, const T& source, Json& json) {
     for (const Option<T>& option : options) {
-        Json value = option.is_plain() ? to_plain(option, source) : to_object(option, source);
+        Json value = option.is_plain()            ? to_plain(option, source)
+                     : option.elements != nullptr ? to_array(option, source)
+                                                  : to_object(option, source);
         if (!value.is_null()) {
             json[std::string(option.name)] = std::move(value);
         }

@@ -38,6 +38,12 @@ std::optional<std::size_t> find(std::span<const KeyInfo> keys, std::string_view 
     return static_cast<std::size_t>(found - keys.begin());
 }
 
+/// Whether an element with an equals sign behind `name` is a file that stands alone rather than a
+/// mistyped key: a path with a folder, or a descriptor.
+bool is_file(std::string_view name, Kind kind) {
+    return kind == Kind::Text && (name == "fd" || name.find('/') != std::string_view::npos);
+}
+
 }  // namespace
 
 std::vector<Element> split_list(std::string_view where, std::string_view text,
@@ -55,7 +61,8 @@ std::vector<Element> split_list(std::string_view where, std::string_view text,
             reject(Value{where, {}, text}, "an empty element; a comma separates two elements");
         }
         const std::optional<std::size_t> index = find(keys, name);
-        if (!index && equals == std::string::npos && may_stand_alone) {
+        if (!index && may_stand_alone &&
+            (equals == std::string::npos || is_file(name, keys.front().kind))) {
             result.push_back({0, element});
             continue;
         }

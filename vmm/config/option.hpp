@@ -44,14 +44,26 @@ struct OptionInfo {
     bool exclusive = false;   ///< exactly one of its keys
 };
 
+/// How an option that repeats as a list of keys finds its elements in a T. The keys are those of
+/// the last element; of a T that has none they give the defaults back.
+template <typename T>
+struct Elements {
+    void (*add)(T& target);  ///< one more, with all defaults
+    std::size_t (*count)(const T& target);
+    /// A T with no other element than this one.
+    T (*only)(const T& target, std::size_t index);
+};
+
 /// An option: either plain (one key without a name, the value is taken whole) or a list
 /// "VALUE,key=value,flag". The value of a list's first key may stand alone in front, unless that
-/// key is a flag. A comma inside a value is written twice.
+/// key is a flag; if it is text, so may "fd=N" and a path with a folder, whatever else is in it. A
+/// comma inside a value is written twice.
 template <typename T>
 struct Option : OptionInfo {
     std::span<const Key<T>> keys;
     /// Sets everything that the option covers to its default: a later source replaces an earlier.
     void (*reset)(T& target);
+    const Elements<T>* elements = nullptr;  ///< of one that repeats and is not plain
 
     [[nodiscard]] bool is_plain() const noexcept { return keys.front().name.empty(); }
     [[nodiscard]] bool is_flag() const noexcept {
@@ -99,6 +111,9 @@ void parse_option(const Option<T>& option, std::string_view where, std::string_v
     const std::vector<Element> elements = split_list(where, text, key_infos(option));
     if (option.exclusive && elements.size() != 1) {
         reject(Value{where, {}, text}, "these exclude one another; give one of them");
+    }
+    if (option.elements != nullptr) {
+        option.elements->add(target);
     }
     for (const Element& element : elements) {
         const Key<T>& key = option.keys[element.key];

@@ -7,26 +7,12 @@
 
 #include "io/bits.hpp"
 #include "vmm/boot/boot.hpp"
+#include "vmm/config/disk_option.hpp"
+#include "vmm/config/vm_keys.hpp"
 
 namespace cxlvm::config {
 
 namespace {
-
-using VmKey = Key<VmConfig>;
-using VmOption = Option<VmConfig>;
-using Texts = std::vector<std::string>;
-
-Texts text_unless_empty(const std::string& text) {
-    return text.empty() ? Texts{} : Texts{text};
-}
-
-Texts number_unless_zero(unsigned number) {
-    return number == 0 ? Texts{} : Texts{fmt::format("{}", number)};
-}
-
-Texts flag(bool on) {
-    return on ? Texts{"true"} : Texts{};
-}
 
 // boot
 
@@ -220,6 +206,7 @@ constexpr VmOption kOptions[] = {
     {{"cpus", "N[,KEY=N]...", "virtual CPUs and how the guest sees them laid out"},
      kCpus,
      reset_member<&VmConfig::cpus>},
+    kDiskOption,
     {{"initrd", "FILE", "initial RAM disk; fd=N: a descriptor; joined in order", true},
      kInitrd,
      reset_boot_member<&BootConfig::initrds>},

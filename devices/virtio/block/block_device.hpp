@@ -7,9 +7,9 @@
 #include <cstdint>
 #include <memory>
 #include <span>
-#include <string>
 #include <vector>
 
+#include "devices/virtio/block/block_config.hpp"
 #include "devices/virtio/block/block_queue.hpp"
 #include "devices/virtio/block/disk_file.hpp"
 #include "devices/virtio/block/spec.hpp"
@@ -18,12 +18,6 @@
 #include "io/log.hpp"
 
 namespace cxlvm::virtio::block {
-
-struct BlockConfig {
-    DiskConfig disk{};
-    std::string id{};     ///< what the guest sees as serial number; at most kIdSize bytes
-    unsigned queues = 1;  ///< 1 to kMaxQueues
-};
 
 /// Spec:       virtio 1.2, 5.2.
 /// Implements: raw disks with flush, discard, write zeroes, get id, read-only and several queues.

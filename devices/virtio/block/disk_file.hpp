@@ -2,17 +2,11 @@
 #pragma once
 
 #include <cstdint>
-#include <string>
 
+#include "devices/virtio/block/block_config.hpp"
 #include "io/fd.hpp"
 
 namespace cxlvm::virtio::block {
-
-struct DiskConfig {
-    std::string path{};      ///< "fd=N" for a descriptor that somebody else has opened
-    bool read_only = false;  ///< the guest may not write; other readers are welcome
-    bool direct = false;     ///< past the host's page cache (O_DIRECT)
-};
 
 /// A raw file or a block device that is a guest's disk.
 ///

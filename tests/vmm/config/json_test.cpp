@@ -25,6 +25,8 @@ VmConfig everything() {
     vm.serial = {SerialConfig::Kind::Unix, "/run/ü.sock"};
     vm.shutdown_timeout = 0;
     vm.kvm = "fd=7";
+    vm.disks = {{.disk = {.path = "a,b", .read_only = true}, .id = "root"},
+                {.disk = {.path = "fd=8", .direct = true}, .queues = 4}};
     return vm;
 }
 
@@ -50,6 +52,14 @@ TEST(Json, ReadsWhatItWrites) {
         EXPECT_EQ(back.serial.path, vm.serial.path);
         EXPECT_EQ(back.shutdown_timeout, vm.shutdown_timeout);
         EXPECT_EQ(back.kvm, vm.kvm);
+        ASSERT_EQ(back.disks.size(), vm.disks.size());
+        for (std::size_t i = 0; i < vm.disks.size(); ++i) {
+            EXPECT_EQ(back.disks[i].disk.path, vm.disks[i].disk.path);
+            EXPECT_EQ(back.disks[i].disk.read_only, vm.disks[i].disk.read_only);
+            EXPECT_EQ(back.disks[i].disk.direct, vm.disks[i].disk.direct);
+            EXPECT_EQ(back.disks[i].id, vm.disks[i].id);
+            EXPECT_EQ(back.disks[i].queues, vm.disks[i].queues);
+        }
     }
 }
 
@@ -94,6 +104,18 @@ TEST(Json, TakesOneInitrdOrSeveral) {
     EXPECT_THAT(from_json(R"({"initrd": []})", "f").vm.boot.initrds, ElementsAre());
 }
 
+TEST(Json, TakesOneDiskOrSeveralEachAsAnObjectOrAsTheCommandLineWritesIt) {
+    const auto disks = [](const char* text) { return from_json(text, "f").vm.disks; };
+    EXPECT_EQ(disks(R"({"disk": "a,direct"})").at(0).disk.path, "a");
+    EXPECT_EQ(disks(R"({"disk": {"path": "a", "queues": 2}})").at(0).queues, 2U);
+    const auto both = disks(R"({"disk": ["a,readonly", {"path": "b"}]})");
+    ASSERT_EQ(both.size(), 2U);
+    EXPECT_TRUE(both[0].disk.read_only);
+    EXPECT_EQ(both[1].disk.path, "b");
+    EXPECT_FALSE(both[1].disk.read_only);
+    EXPECT_TRUE(disks(R"({"disk": []})").empty());
+}
+
 TEST(Json, LeavesWhatIsNotGivenAtItsDefault) {
     EXPECT_EQ(to_json(from_json("{}", "f").vm), to_json(VmConfig{}));
 }
@@ -113,6 +135,9 @@ TEST(Json, RefusesAValueOfAnotherTypeAndNamesIt) {
         {R"({"initrd": {"a": 1}})", "f: initrd"},
         {R"({"no-cache": "yes"})", "true or false"},
         {R"({"cpus": {"count": "2"}})", "f: cpus: count"},
+        {R"({"disk": ["a", 7]})", "f: disk"},
+        {R"({"disk": [["a"]]})", "f: disk"},
+        {R"({"disk": [{"path": 7}]})", "f: disk: path"},
         {R"({"cpus": -2})", "whole number"},
         {R"({"cpus": 1.5})", "whole number"},
         {R"({"cpus": 99999999999})", "f: cpus"},

@@ -7,6 +7,7 @@
 #include <algorithm>
 
 #include "tests/vmm/config/expect_input_error.hpp"
+#include "vmm/config/disk_option.hpp"
 
 namespace cxlvm::config {
 namespace {
@@ -46,6 +47,7 @@ TEST(VmOptions, GiveBackTheDefaultsThatTheyReset) {
     vm.serial = {SerialConfig::Kind::File, "f"};
     vm.shutdown_timeout = 1;
     vm.kvm = "x";
+    vm.disks = {{.disk = {.path = "d", .read_only = true, .direct = true}, .id = "i", .queues = 2}};
     for (const Option<VmConfig>& option : vm_options()) {
         option.reset(vm);
         for (const Key<VmConfig>& key : option.keys) {
@@ -56,20 +58,27 @@ TEST(VmOptions, GiveBackTheDefaultsThatTheyReset) {
 
 TEST(VmOptions, TakeWhatTheyGiveBack) {
     const std::vector<std::pair<std::string_view, std::string_view>> cases = {
-        {"boot", "pvh"},         {"cmdline", "a b=c,d"},
-        {"cmdline", ""},         {"cpus", "8,sockets=2,cores=2,threads=2"},
-        {"initrd", "i"},         {"kernel", "k"},
-        {"kvm", "fd=3"},         {"memory", "3G,thp"},
-        {"memory", "1G,shared"}, {"memory", "2M,hugepages=2M,prefault,numa=0"},
-        {"serial", "unix=/s"},   {"serial", "pty"},
-        {"serial", "file=a,,b"}, {"serial", "null"},
-        {"no-cache", "true"},    {"shutdown-timeout", "0"},
+        {"boot", "pvh"},           {"cmdline", "a b=c,d"},
+        {"cmdline", ""},           {"cpus", "8,sockets=2,cores=2,threads=2"},
+        {"disk", "a,,b,readonly"}, {"disk", "fd=3,direct,queues=4,id=root"},
+        {"initrd", "i"},           {"kernel", "k"},
+        {"kvm", "fd=3"},           {"memory", "3G,thp"},
+        {"memory", "1G,shared"},   {"memory", "2M,hugepages=2M,prefault,numa=0"},
+        {"serial", "unix=/s"},     {"serial", "pty"},
+        {"serial", "file=a,,b"},   {"serial", "null"},
+        {"no-cache", "true"},      {"shutdown-timeout", "0"},
     };
     for (const auto& [name, text] : cases) {
         const VmConfig first = parse(name, text);
         VmConfig second;
         for (const Option<VmConfig>& option : vm_options()) {
             option.reset(second);
+            if (option.elements != nullptr) {
+                if (option.elements->count(first) == 0) {
+                    continue;
+                }
+                option.elements->add(second);
+            }
             for (const Key<VmConfig>& key : option.keys) {
                 for (const std::string& value : key.get(first)) {
                     key.set(second, Value{option.name, key.name, value});
@@ -106,6 +115,35 @@ TEST(VmOptions, SetWhatTheirNamesSay) {
     EXPECT_EQ(parse("kvm", "/dev/other").kvm, "/dev/other");
 }
 
+TEST(VmOptions, AddAnElementEachTimeToAListThatRepeats) {
+    VmConfig vm;
+    for (const char* const text :
+         {"root.img,queues=3", "data.img,id=data,direct", "path=fd=5,readonly"}) {
+        parse_option(kDiskOption, "--disk", text, vm);
+    }
+    ASSERT_EQ(vm.disks.size(), 3U);
+    EXPECT_EQ(vm.disks[0].disk.path, "root.img");
+    EXPECT_EQ(vm.disks[0].queues, 3U);
+    EXPECT_FALSE(vm.disks[0].disk.direct);
+    EXPECT_EQ(vm.disks[1].id, "data");
+    EXPECT_TRUE(vm.disks[1].disk.direct);
+    EXPECT_EQ(vm.disks[1].queues, 1U) << "nothing of the disk before";
+    EXPECT_EQ(vm.disks[2].disk.path, "fd=5");
+    EXPECT_TRUE(vm.disks[2].disk.read_only);
+    const VmConfig only = kDiskOption.elements->only(vm, 1);
+    ASSERT_EQ(only.disks.size(), 1U);
+    EXPECT_EQ(only.disks[0].id, "data");
+}
+
+TEST(VmOptions, TakeAFileThatStandsAloneWhateverItsNameIs) {
+    EXPECT_EQ(parse("disk", "fd=5,readonly").disks.at(0).disk.path, "fd=5");
+    EXPECT_EQ(parse("disk", "./a=b.img").disks.at(0).disk.path, "./a=b.img");
+    EXPECT_EQ(parse("disk", "path=a=b").disks.at(0).disk.path, "a=b");
+    EXPECT_THAT(input_error([] { (void)parse("disk", "pth=a.img"); }), HasSubstr("'path'"));
+    EXPECT_THAT(input_error([] { (void)parse("disk", "a.img,fd=5"); }), HasSubstr("'fd'"));
+    EXPECT_THAT(input_error([] { (void)parse("memory", "fd=5"); }), HasSubstr("'fd'"));
+}
+
 TEST(VmOptions, RefuseWhatContradictsItself) {
     EXPECT_THAT(input_error([] { (void)parse("memory", "1G,thp,hugepages=2M"); }),
                 HasSubstr("--memory: hugepages=2M"));
@@ -114,6 +152,10 @@ TEST(VmOptions, RefuseWhatContradictsItself) {
 
 TEST(VmOptions, RefuseValuesOutOfBounds) {
     EXPECT_THAT(input_error([] { (void)parse("cpus", "0"); }), HasSubstr("--cpus: count=0"));
+    EXPECT_THAT(input_error([] { (void)parse("disk", "d,queues=0"); }),
+                HasSubstr("--disk: queues=0"));
+    EXPECT_THAT(input_error([] { (void)parse("disk", "d,queues=65"); }), HasSubstr("64"));
+    EXPECT_THAT(input_error([] { (void)parse("disk", "d,ro"); }), HasSubstr("--disk: 'ro'"));
     EXPECT_THAT(input_error([] { (void)parse("memory", "0"); }), HasSubstr("--memory: size=0"));
     EXPECT_THAT(input_error([] { (void)parse("memory", "1G,hugepages=4M"); }), HasSubstr("2M, 1G"));
     EXPECT_THAT(input_error([] { (void)parse("boot", "uefi"); }), HasSubstr("--boot: 'uefi'"));

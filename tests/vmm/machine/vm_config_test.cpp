@@ -51,6 +51,8 @@ INSTANTIATE_TEST_SUITE_P(
                 [](VmConfig& c) {
                     c.cpus = {.count = 1, .sockets = 0x10001, .cores = 0xffff, .threads = 0xffff};
                 }},
+        BadCase{"DiskWithoutPath", "--disk: path is missing",
+                [](VmConfig& c) { c.disks.emplace_back(); }},
         BadCase{"NoMemory", "memory", [](VmConfig& c) { c.memory.size = 0; }},
         BadCase{"LittleMemory", "memory", [](VmConfig& c) { c.memory.size = 4096; }},
         BadCase{"AbsurdMemory", "memory",

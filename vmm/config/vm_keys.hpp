@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <fmt/format.h>
+
+#include <string>
+#include <vector>
+
+#include "vmm/config/option.hpp"
+#include "vmm/vm_config.hpp"
+
+/// What the tables of a VmConfig's options have in common.
+namespace cxlvm::config {
+
+using VmKey = Key<VmConfig>;
+using VmOption = Option<VmConfig>;
+using Texts = std::vector<std::string>;
+
+[[nodiscard]] inline Texts text_unless_empty(const std::string& text) {
+    return text.empty() ? Texts{} : Texts{text};
+}
+
+[[nodiscard]] inline Texts number_unless_zero(unsigned number) {
+    return number == 0 ? Texts{} : Texts{fmt::format("{}", number)};
+}
+
+[[nodiscard]] inline Texts flag(bool on) {
+    return on ? Texts{"true"} : Texts{};
+}
+
+/// How an option that stands for a vector of VmConfig finds its elements: `Member` is the vector.
+template <auto Member>
+struct VmList {
+    using Element = typename std::remove_cvref_t<decltype(VmConfig{}.*Member)>::value_type;
+
+    /// The element that a key sets.
+    [[nodiscard]] static Element& last(VmConfig& vm) { return (vm.*Member).back(); }
+    /// The element that a key gives back, or the defaults.
+    [[nodiscard]] static Element shown(const VmConfig& vm) {
+        return (vm.*Member).empty() ? Element{} : (vm.*Member).back();
+    }
+
+    static void reset(VmConfig& vm) { (vm.*Member).clear(); }
+    static void add(VmConfig& vm) { (vm.*Member).emplace_back(); }
+    [[nodiscard]] static std::size_t count(const VmConfig& vm) { return (vm.*Member).size(); }
+    [[nodiscard]] static VmConfig only(const VmConfig& vm, std::size_t index) {
+        VmConfig one;
+        (one.*Member).push_back((vm.*Member)[index]);
+        return one;
+    }
+
+    static constexpr Elements<VmConfig> kElements{.add = add, .count = count, .only = only};
+};
+
+}  // namespace cxlvm::config
