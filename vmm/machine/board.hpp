@@ -39,6 +39,7 @@ class Board {
     ~Board() = default;
 
     [[nodiscard]] Serial16550& serial() noexcept { return serial_; }
+    [[nodiscard]] pci::PciBus& root_bus() noexcept { return root_bus_; }
     [[nodiscard]] acpi::Power& power() noexcept { return power_; }
 
   private:

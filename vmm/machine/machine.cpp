@@ -110,6 +110,11 @@ Vm::Machine::Listening::Listening(AddressSpace& space, MemoryListener& listener)
     space_.add_listener(listener_);
 }
 
+Vm::Machine::Connected::Connected(AddressSpace& space, DoorbellHost& host) noexcept
+    : space_(space) {
+    space_.connect_doorbells(host);
+}
+
 Vm::Machine::Machine(const VmConfig& config, io::Log& log, io::EventLoop* embedder_loop,
                      const BuildCheckpoint& checkpoint)
     : config_(validated(config)),
@@ -128,6 +133,7 @@ Vm::Machine::Machine(const VmConfig& config, io::Log& log, io::EventLoop* embedd
       ending_task_(io::Task::to<&Machine::on_ending>(*this)),
       abandon_task_(io::Task::to<&Machine::on_abandoned>(*this)),
       console_finished_task_(io::Task::to<&Machine::on_console_finished>(*this)),
+      devices_stopped_task_(io::Task::to<&Machine::on_devices_stopped>(*this)),
       power_off_task_(io::Task::to<&Machine::on_power_off_requested>(*this)),
       power_off_timeout_(io::Completion::to<&Machine::on_power_off_timeout>(*this)),
       memory_space_(kMemoryRegions),
@@ -142,6 +148,15 @@ Vm::Machine::Machine(const VmConfig& config, io::Log& log, io::EventLoop* embedd
                                     .console = console_,
                                     .events = *this,
                                     .log = log_}),
+      io_event_fds_(vm_),
+      doorbells_connected_(memory_space_, io_event_fds_),
+      bars_(memory_space_, placement_.mmio64.last(), log_),
+      devices_(config_, {.memory = memory_,
+                         .bars = bars_,
+                         .bus = board_.root_bus(),
+                         .chip = chip_,
+                         .loop = loop_,
+                         .log = log_}),
       ram_(memory_, memory_space_),
       slots_listen_(memory_space_, slots_),
       vcpus_(apic_ids_, {.kvm = kvm_,
@@ -178,7 +193,10 @@ Vm::Machine::~Machine() {
 void Vm::Machine::load() noexcept {
     try {
         const Gpa rsdp = acpi::install(
-            {.apic_ids = apic_ids_, .mmio32 = placement_.mmio32, .mmio64 = placement_.mmio64},
+            {.apic_ids = apic_ids_,
+             .mmio32 = placement_.mmio32,
+             .mmio64 = placement_.mmio64,
+             .pci_devices = static_cast<std::uint32_t>(VirtioDevices::count(config_))},
             memory_);
         loading_.set_value(boot::load(config_.boot, memory_, rsdp, log_));
     } catch (...) {
@@ -213,6 +231,7 @@ ExitReason Vm::Machine::run() {
     started_ = true;
     stop_loop_at_end_ = true;
     console_.start();
+    devices_.start();
     try {
         vcpus_.start();
     } catch (...) {
@@ -238,6 +257,7 @@ void Vm::Machine::serve() noexcept {
 void Vm::Machine::start() {
     started_ = true;
     console_.start();
+    devices_.start();
     if (loop_is_ours_) {
         stop_loop_at_end_ = true;
         loop_thread_ = io::Thread("cxlvm-loop", [this] { serve(); });
@@ -348,6 +368,7 @@ void Vm::Machine::on_ending() noexcept {
     if (stops_.load() != 0 || power_off_requests_.load() != 0) {
         limit_time();
     }
+    devices_.stop(devices_stopped_task_);
     console_.finish(console_finished_task_);
 }
 
@@ -361,8 +382,13 @@ void Vm::Machine::on_console_finished() noexcept {
     finish_when_idle();
 }
 
+void Vm::Machine::on_devices_stopped() noexcept {
+    devices_stopped_ = true;
+    finish_when_idle();
+}
+
 void Vm::Machine::finish_when_idle() noexcept {
-    if (!console_finished_ || !power_off_timeout_.idle()) {
+    if (!devices_stopped_ || !console_finished_ || !power_off_timeout_.idle()) {
         return;
     }
     {

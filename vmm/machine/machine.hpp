@@ -10,6 +10,7 @@
 #include <string_view>
 #include <vector>
 
+#include "devices/pci/bar_mapper.hpp"
 #include "io/event_loop.hpp"
 #include "io/eventfd.hpp"
 #include "io/log.hpp"
@@ -22,11 +23,13 @@
 #include "vmm/console/console.hpp"
 #include "vmm/cpu/cpuid.hpp"
 #include "vmm/cpu/topology.hpp"
+#include "vmm/kvm/ioeventfds.hpp"
 #include "vmm/kvm/irq_chip.hpp"
 #include "vmm/kvm/kvm.hpp"
 #include "vmm/kvm/memory_slots.hpp"
 #include "vmm/machine/board.hpp"
 #include "vmm/machine/placement.hpp"
+#include "vmm/machine/virtio_devices.hpp"
 #include "vmm/vcpu/vcpu_group.hpp"
 #include "vmm/vm.hpp"
 
@@ -36,8 +39,9 @@ namespace cxlvm {
 ///
 /// The end. The first reason wins, from whatever thread: a device's system event, a vCPU that
 /// cannot go on, stop(). It calls all vCPUs back and hands the rest to the loop's thread, which
-/// joins the vCPUs, lets the console write what it still holds, and then says that the machine has
-/// ended. No operation is in flight after that.
+/// joins the vCPUs, has the devices give back what they hold of guest memory, lets the console
+/// write what it still holds, and then says that the machine has ended. No operation is in flight
+/// after that.
 class Vm::Machine final : private SystemEventSink, private VcpuOwner {
   public:
     /// `embedder_loop`: nullptr for a loop of our own.
@@ -86,6 +90,18 @@ class Vm::Machine final : private SystemEventSink, private VcpuOwner {
         MemoryListener& listener_;
     };
 
+    /// Has doorbells connected for as long as both live.
+    class Connected {
+      public:
+        Connected(AddressSpace& space, DoorbellHost& host) noexcept;
+        Connected(const Connected&) = delete;
+        Connected& operator=(const Connected&) = delete;
+        ~Connected() { space_.disconnect_doorbells(); }
+
+      private:
+        AddressSpace& space_;
+    };
+
     /// On the loader's thread.
     void load() noexcept;
     [[nodiscard]] boot::LoadedGuest loaded(const BuildCheckpoint& checkpoint);
@@ -107,6 +123,7 @@ class Vm::Machine final : private SystemEventSink, private VcpuOwner {
     void on_ending() noexcept;
     void on_abandoned() noexcept;
     void on_console_finished() noexcept;
+    void on_devices_stopped() noexcept;
     void finish_when_idle() noexcept CXLVM_EXCLUDES(mutex_);
 
     // Configuration.
@@ -144,10 +161,12 @@ class Vm::Machine final : private SystemEventSink, private VcpuOwner {
     bool finished_ CXLVM_GUARDED_BY(mutex_) = false;
     bool stop_loop_at_end_ = false;  ///< the loop's thread, or before it runs
     bool console_finished_ = false;  ///< the loop's thread
+    bool devices_stopped_ = false;   ///< the loop's thread
     bool started_ = false;           ///< the owner's thread
     io::Task ending_task_;
     io::Task abandon_task_;
     io::Task console_finished_task_;
+    io::Task devices_stopped_task_;
     io::Task power_off_task_;
     io::TimeoutOp power_off_timeout_;
 
@@ -160,6 +179,10 @@ class Vm::Machine final : private SystemEventSink, private VcpuOwner {
     const boot::LoadedGuest guest_;
     Console console_;
     Board board_;
+    IoEventFds io_event_fds_;
+    Connected doorbells_connected_;
+    pci::BarMapper bars_;
+    VirtioDevices devices_;
     Ram ram_;
     Listening slots_listen_;
 

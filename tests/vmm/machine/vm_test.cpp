@@ -59,6 +59,62 @@ class VmTest : public test::KvmTest {
     std::string serial_file_;
 };
 
+/// A disk image of a megabyte, gone at the end.
+class Image {
+  public:
+    explicit Image(std::string path) : path_(std::move(path)) {
+        std::ofstream(path_).put('\0');
+        std::filesystem::resize_file(path_, 1 << 20);
+    }
+    Image(const Image&) = delete;
+    Image& operator=(const Image&) = delete;
+    ~Image() { std::filesystem::remove(path_); }
+    [[nodiscard]] const std::string& path() const { return path_; }
+
+  private:
+    std::string path_;
+};
+
+TEST_F(VmTest, HasItsDisksOnThePciBusInTheirOrder) {
+    const Image image(serial_file_ + ".disk");
+    VmConfig config = config_with_output("");
+    config.boot.cmdline = "exits=0";
+    config.disks = {{.disk = {.path = image.path(), .read_only = true}, .queues = 4},
+                    {.disk = {.path = image.path(), .read_only = true}}};
+    Vm vm(config, log_);
+    EXPECT_EQ(vm.run(), ExitReason::PowerOff);
+    const std::string text = output();
+    EXPECT_NE(text.find("00:01.0 1af4:1042 class 018000"), std::string::npos) << text;
+    EXPECT_NE(text.find("00:02.0 1af4:1042 class 018000"), std::string::npos) << text;
+    EXPECT_NE(text.find("3 functions on 1 buses"), std::string::npos) << text;
+}
+
+TEST_F(VmTest, LocksItsDisksForAsLongAsItLives) {
+    const Image image(serial_file_ + ".disk");
+    VmConfig config = this->config("");
+    config.disks = {{.disk = {.path = image.path()}}};
+    {
+        const Vm vm(config, log_);
+        EXPECT_THROW(Vm(config, log_), io::Error);
+    }
+    EXPECT_EQ(Vm(config, log_).run(), ExitReason::PowerOff);
+}
+
+TEST_F(VmTest, RefusesMoreDevicesThanTheBusHasRoomFor) {
+    const Image image(serial_file_ + ".disk");
+    VmConfig config = this->config("");
+    config.disks.assign(31, {.disk = {.path = image.path(), .read_only = true}});
+    EXPECT_NO_THROW(Vm(config, log_));
+    config.disks.push_back(config.disks.front());
+    try {
+        const Vm vm(config, log_);
+        FAIL() << "was accepted";
+    } catch (const io::Error& error) {
+        EXPECT_EQ(error.fault(), io::Fault::Input);
+        EXPECT_NE(std::string(error.what()).find("more than the 31"), std::string::npos);
+    }
+}
+
 TEST_F(VmTest, AGuestThatPowersOffEndsAsPowerOff) {
     EXPECT_EQ(run(""), ExitReason::PowerOff);
 }

@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstddef>
+#include <memory>
+#include <vector>
+
+#include "devices/pci/bar_mapper.hpp"
+#include "devices/pci/bus.hpp"
+#include "devices/shared_irq.hpp"
+#include "devices/virtio/device.hpp"
+#include "devices/virtio_pci/virtio_function.hpp"
+#include "io/event_loop.hpp"
+#include "io/log.hpp"
+#include "memory/guest_memory.hpp"
+#include "vmm/kvm/irq_chip.hpp"
+#include "vmm/kvm/msi_irqfd.hpp"
+#include "vmm/vm_config.hpp"
+
+namespace cxlvm {
+
+/// What the virtio devices are wired to; everything outlives them.
+struct VirtioWiring {
+    const GuestMemory& memory;
+    pci::BarMapper& bars;
+    pci::PciBus& bus;
+    IrqChip& chip;
+    io::EventLoop& loop;
+    io::Log& log;
+};
+
+/// The virtio devices that a configuration names, in its order, on the root bus from device 1 on.
+/// Destroyed when no vCPU runs and, once started, stop() has come to its end.
+class VirtioDevices {
+  public:
+    /// How many devices `config` names.
+    [[nodiscard]] static std::size_t count(const VmConfig& config) noexcept;
+
+    /// Throws io::Error.
+    VirtioDevices(const VmConfig& config, const VirtioWiring& wiring);
+    VirtioDevices(const VirtioDevices&) = delete;
+    VirtioDevices& operator=(const VirtioDevices&) = delete;
+    ~VirtioDevices();
+
+    // The loop's thread, or before it runs.
+    void start() noexcept;
+    /// When no vCPU runs any longer: resets the devices, and posts `stopped` when nothing of theirs
+    /// is in flight. Once.
+    void stop(io::Task& stopped) noexcept;
+
+  private:
+    /// A wire to the I/O APIC.
+    struct Wire {
+        Wire(const IrqChip& chip, std::uint32_t gsi) noexcept : pin(chip, gsi), shared(pin) {}
+        IrqPin pin;
+        SharedIrq shared;
+    };
+    /// A device in its place.
+    struct Slot {
+        std::unique_ptr<virtio::VirtioDevice> device;
+        std::vector<std::unique_ptr<MsiIrqfd>> vectors;
+        std::unique_ptr<SharedIrq::Holder> pin;
+        std::unique_ptr<io::Task> stopped;
+        std::unique_ptr<virtio::VirtioFunction> function;
+    };
+
+    void add(std::unique_ptr<virtio::VirtioDevice> device);
+    void on_stopped() noexcept;
+
+    // Wiring.
+    const VirtioWiring wiring_;
+    std::vector<std::unique_ptr<Wire>> wires_;
+    std::vector<Slot> slots_;
+    // State: the loop's thread.
+    std::size_t running_ = 0;
+    io::Task* stopped_ = nullptr;
+};
+
+}  // namespace cxlvm
