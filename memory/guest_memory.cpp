@@ -241,6 +241,30 @@ void read_file(const io::Fd& file, std::uint64_t offset, std::span<std::byte> ta
     }
 }
 
+/// Host addresses; empty when the end does not lie behind the first.
+struct HostRange {
+    HostRange(std::uintptr_t first_byte, std::uintptr_t past_last) noexcept
+        : first(first_byte), end(past_last) {}
+    explicit HostRange(std::span<std::byte> bytes) noexcept
+        : first(reinterpret_cast<std::uintptr_t>(bytes.data())), end(first + bytes.size()) {}
+
+    [[nodiscard]] std::size_t size() const noexcept { return end - first; }
+    [[nodiscard]] void* pointer() const noexcept {
+        return reinterpret_cast<void*>(first);  // NOLINT(performance-no-int-to-ptr)
+    }
+
+    std::uintptr_t first;
+    std::uintptr_t end;
+};
+
+HostRange intersection(HostRange a, HostRange b) noexcept {
+    return {std::max(a.first, b.first), std::min(a.end, b.end)};
+}
+
+HostRange whole_pages(HostRange range) noexcept {
+    return {io::align_up(range.first, io::page_size()), io::align_down(range.end, io::page_size())};
+}
+
 }  // namespace
 
 std::uint64_t page_size_of(PageBacking backing) noexcept {
@@ -366,11 +390,45 @@ void GuestMemory::load_file(Gpa base, const io::Fd& file, std::uint64_t offset, 
     const std::uint64_t mapped = overlay_file(file, offset, overlay, what) ? whole : 0;
     if (mapped != 0) {
         advise(config_, overlay);
+        const auto place =
+            std::ranges::upper_bound(overlays_, overlay.data(), std::ranges::less{},
+                                     [](std::span<std::byte> other) { return other.data(); });
+        overlays_.insert(place, overlay);
     }
     const std::span<std::byte> rest = target->subspan(static_cast<std::size_t>(mapped));
     const auto left = static_cast<std::size_t>(size - mapped);
     read_file(file, offset + mapped, rest.first(left), what);
     std::ranges::fill(rest.subspan(left), std::byte{0});
+}
+
+bool GuestMemory::can_discard() const noexcept {
+    return !is_hugetlb(config_.backing);
+}
+
+std::uint64_t GuestMemory::discard(std::span<std::byte> host) const noexcept {
+    if (!can_discard()) {
+        return 0;
+    }
+    // A shared mapping's pages are the file's: letting go of the mapping alone frees nothing.
+    const int advice = has_file(config_.backing) ? MADV_REMOVE : MADV_DONTNEED;
+    std::uint64_t bytes = 0;
+    const auto give_back = [&bytes, advice](HostRange range) noexcept {
+        if (range.first < range.end && ::madvise(range.pointer(), range.size(), advice) == 0) {
+            bytes += range.size();
+        }
+    };
+    for (const Block& block : blocks_) {
+        HostRange rest = whole_pages(intersection(HostRange(host), HostRange(block.host)));
+        for (const std::span<std::byte> bytes_of_file : overlays_) {
+            const HostRange overlay(bytes_of_file);
+            if (overlay.end > rest.first && overlay.first < rest.end) {
+                give_back({rest.first, overlay.first});
+                rest.first = overlay.end;
+            }
+        }
+        give_back(rest);
+    }
+    return bytes;
 }
 
 void GuestMemory::prefault(const PrefaultConfig& config) const {

@@ -115,6 +115,15 @@ class GuestMemory {
     void load_file(Gpa base, const io::Fd& file, std::uint64_t offset, std::uint64_t size,
                    const std::string& what);
 
+    /// Gives whole pages of `host`, any part of this memory, back to the host, and returns how many
+    /// bytes. Such a page reads as zeros when it is next touched. What cannot be had again so stays
+    /// as it is: pages of a file that was put in copy-on-write, which would turn into the file's,
+    /// and huge pages, whose reservation would be lost. Any thread, while the guest runs; what is
+    /// given back costs time by its size.
+    std::uint64_t discard(std::span<std::byte> host) const noexcept;
+    /// Whether the backing allows discard() anything.
+    [[nodiscard]] bool can_discard() const noexcept;
+
     /// Populates all pages by MADV_POPULATE_WRITE on several threads; file pages that were put in
     /// copy-on-write become copies. Throws Error when the host runs out of memory.
     void prefault(const PrefaultConfig& config) const;
@@ -124,6 +133,7 @@ class GuestMemory {
     io::Fd file_;
     std::vector<io::Mapping> mappings_;
     std::vector<Block> blocks_;
+    std::vector<std::span<std::byte>> overlays_;  ///< files put in copy-on-write, by address
 };
 
 }  // namespace cxlvm
