@@ -134,6 +134,13 @@ at_end() {
 # run_scenario NAME: prints the verdict's line last.
 run_scenario() {
     local name=$1 folder verdict logs=$CXLVM_BUILD_DIR/lab/logs/$1 time kernels
+    # For outer_image.
+    # shellcheck disable=SC2034
+    local guest_modules guest_programs outer_modules outer_programs
+    guest_modules=$(scenario_need "$name" guest_modules "")
+    guest_programs=$(scenario_need "$name" guest_programs "")
+    outer_modules=$(scenario_need "$name" outer_modules "")
+    outer_programs=$(scenario_need "$name" outer_programs "")
     folder=$outer_work/payload
     rm -rf "$folder" "$logs" "$outer_work"/*.log
     IFS=, read -ra kernels <<<"$(scenario_need "$name" kernels 6.1)"

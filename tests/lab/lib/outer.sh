@@ -87,9 +87,10 @@ put_busybox() {
     done < <(busybox --list)
 }
 
-# put_modules FOLDER KERNEL MODULE...: uncompressed, with names that sort in the order of insertion.
+# put_modules FOLDER KERNEL MODULE...: uncompressed, with names that sort in the order of insertion,
+# behind those of first_module.
 put_modules() {
-    local folder=$1 file name number=10
+    local folder=$1 file name number=${first_module:-10}
     mkdir -p "$folder/modules" || return 1
     while read -r file; do
         name=${file##*/}
@@ -117,7 +118,51 @@ make_guest() {
     put_busybox "$folder" || return 1
     put_modules "$folder" "$kernel" button evdev pvpanic-mmio || return 1
     install -m 755 "$CXLVM_SOURCE_DIR/tests/guest/init" "$folder/init" || return 1
+    cp -r "$CXLVM_SOURCE_DIR/tests/guest/jobs" "$folder/" || return 1
     put_programs "$folder"
+}
+
+# make_extra FOLDER KERNEL MODULES PROGRAMS: what a scenario wants in a machine beyond that, in lists
+# with commas.
+make_extra() {
+    local folder=$1 program
+    local -a modules programs
+    IFS=, read -ra modules <<<"$3"
+    IFS=, read -ra programs <<<"$4"
+    first_module=50 put_modules "$folder" "$2" "${modules[@]}" || return 1
+    for program in "${programs[@]}"; do
+        put_debian_program "$folder" "$program" || return 1
+    done
+}
+
+# package_of PROGRAM: the Debian package that has it, when that has another name.
+package_of() {
+    case $1 in
+        lspci) echo pciutils ;;
+        *) echo "$1" ;;
+    esac
+}
+
+# put_debian_program FOLDER PROGRAM: with the libraries that it needs.
+put_debian_program() {
+    local folder=$1 package file
+    package=$(package_of "$2")
+    need_packages "for the machines of the lab" "$package" || return 1
+    file=$(PATH=$PATH:/usr/sbin:/sbin command -v "$2") || {
+        outer_say "package $package has no program $2"
+        return 1
+    }
+    install -D -m 755 "$file" "$folder/bin/$2" || return 1
+    put_libraries "$folder" "$file"
+}
+
+# put_libraries FOLDER FILE
+put_libraries() {
+    local library
+    while read -r library; do
+        mkdir -p "$1$(dirname "$library")" || return 1
+        cp -L "$library" "$1$library" || return 1
+    done < <(ldd "$2" | grep -oE '/[^ ]+')
 }
 
 # put_programs FOLDER [SOURCE]...: the programs of tests/guest, for either machine, and these.
@@ -139,10 +184,7 @@ make_qemu() {
     mkdir -p "$folder"/{bin,usr/share/qemu} || return 1
     file=$(command -v qemu-system-x86_64) || return 1
     cp "$file" "$folder/bin/" || return 1
-    while read -r file; do
-        mkdir -p "$folder$(dirname "$file")" || return 1
-        cp -L "$file" "$folder$file" || return 1
-    done < <(ldd "$file" | grep -oE '/[^ ]+')
+    put_libraries "$folder" "$file" || return 1
     for file in bios-microvm.bin linuxboot_dma.bin pvh.bin kvmvapic.bin qboot.rom; do
         # Which of them a QEMU wants depends on its version; it says so when one is missing, and the
         # peer's run fails.
@@ -218,16 +260,28 @@ cxlvm_binary() {
     echo "$file"
 }
 
+# guest_extra INNER SERIES MODULES PROGRAMS: prints the part with what the inner guests are to have
+# beyond the base, an initramfs of its own.
+guest_extra() {
+    cached_part "extra-$2-$(sha256sum <<<"$3 $4" | cut -c1-8)" \
+        "$1 $3 $4 $(sum_of "$outer_folder"/lib/outer.sh)" make_extra "$1" "$3" "$4"
+}
+
 # outer_image OUTER_SERIES FOLDER SERIES...: puts together $outer_work/vmlinuz and image.cpio: the
-# base, the folder's files, and the named inner kernels; with_qemu=1 adds the peer.
+# base, the folder's files, and the named inner kernels; with_qemu=1 adds the peer. Lists with commas:
+# outer_modules and outer_programs are more for the outer machine; guest_modules and guest_programs
+# for the inner ones, in the file "extra" beside each kernel's initrd.
 outer_image() {
     local outer inner series folder=$2 part kernels
     local -a parts
     outer=$(lab_kernel "$1") || return 1
     cp "$outer/vmlinuz" "$outer_work/vmlinuz" || return 1
     part=$(cached_part "outer-$1" "$outer $(busybox | head -1) $(sum_of "$outer_folder"/outer/* \
-        "$CXLVM_SOURCE_DIR"/tests/guest/* "$outer_folder"/lib/outer.sh)" make_outer_base "$outer") || return 1
+        "$CXLVM_SOURCE_DIR"/tests/guest/*.cpp "$outer_folder"/lib/outer.sh)" make_outer_base "$outer") || return 1
     parts=("$part")
+    if [[ -n ${outer_modules:-}${outer_programs:-} ]]; then
+        make_extra "$folder" "$outer" "${outer_modules:-}" "${outer_programs:-}" || return 1
+    fi
     if [[ -n ${with_qemu:-} ]]; then
         part=$(cached_part qemu "$(dpkg-query -W qemu-system-x86 qemu-system-data)" make_qemu) ||
             return 1
@@ -238,9 +292,14 @@ outer_image() {
         kernels=$folder/lab/kernels/$series
         mkdir -p "$kernels" || return 1
         part=$(cached_part "guest-$series" "$inner $(busybox | head -1) $(sum_of \
-            "$CXLVM_SOURCE_DIR"/tests/guest/* "$outer_folder"/lib/outer.sh)" \
+            "$CXLVM_SOURCE_DIR"/tests/guest/{init,*.cpp,jobs/*} "$outer_folder"/lib/outer.sh)" \
             make_guest "$inner") || return 1
         cp "$part" "$kernels/initrd" || return 1
+        if [[ -n ${guest_modules:-}${guest_programs:-} ]]; then
+            part=$(guest_extra "$inner" "$series" "${guest_modules:-}" "${guest_programs:-}") ||
+                return 1
+            cp "$part" "$kernels/extra" || return 1
+        fi
         cp -L "$inner/vmlinuz" "$kernels/bzImage" || return 1
         [[ -e $inner/vmlinux ]] || {
             vmlinux_of "$inner/vmlinuz" "$outer_work/vmlinux" &&

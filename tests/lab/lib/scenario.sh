@@ -6,6 +6,11 @@
 #   time=SECONDS  until it counts as hung (180); about five times what it takes on two idle cores
 #   kernels=LIST  inner kernels, 6.1 and 7, with commas (6.1)
 #   outer=SERIES  the outer machine's own kernel (6.1)
+#   guest_modules=LIST, guest_programs=LIST
+#                 more modules and Debian's programs for the inner guests, with commas; they are in
+#                 $kernels/SERIES/extra, an initrd to be given behind the other
+#   outer_modules=LIST, outer_programs=LIST
+#                 the same for the outer machine
 
 : "${scenario_folder:=$CXLVM_SOURCE_DIR/tests/lab/scenarios}"
 
