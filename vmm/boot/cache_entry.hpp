@@ -16,7 +16,7 @@ namespace cxlvm::boot {
 /// First page of a cache entry. Behind it come the bytes of the segments, each at the same offset
 /// within a page as its address has, so that whole pages can be mapped where they belong.
 struct CacheEntryHeader {
-    static constexpr std::uint64_t kMagic = 0x336c'6e72'6b6c'7863;  ///< "cxlkrnl3": a version, too
+    static constexpr std::uint64_t kMagic = 0x346c'6e72'6b6c'7863;  ///< "cxlkrnl4": a version, too
     static constexpr std::uint32_t kHasEntry64 = 1U << 0;
     static constexpr std::uint32_t kHasPvhEntry = 1U << 1;
     static constexpr std::uint32_t kIsLinux = 1U << 2;

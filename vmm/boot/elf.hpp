@@ -16,7 +16,7 @@ struct Segment {
     std::uint64_t offset = 0;  ///< in the image
     std::uint64_t file_size = 0;
     std::uint64_t memory_size = 0;  ///< not 0; at least file_size
-    /// The kernel only reads it: neither data that it may write nor code, which Linux patches.
+    /// The kernel at most reads it: neither data that it may write nor code, which Linux patches.
     bool constant = false;
 
     friend bool operator==(const Segment&, const Segment&) = default;

@@ -22,10 +22,24 @@ constexpr std::uint64_t kPageSize = 4096;
 /// What is mapped comes in small pages, and what shares a huge page with it loses that.
 constexpr std::uint64_t kHugePage = 2U << 20;
 
-/// Whether a block of that size and alignment lies in the range.
-bool holds_whole(Gpa base, std::uint64_t size, std::uint64_t block) noexcept {
-    const std::uint64_t skipped = io::align_up(base.value(), block) - base.value();
-    return skipped < size && size - skipped >= block;
+/// Offsets into a range of guest memory.
+struct Part {
+    std::uint64_t begin;
+    std::uint64_t end;
+};
+
+/// What of a range is mapped: whole pages. Where a huge page lies in it, one at an end of which it
+/// has less than half is left whole for a copy.
+Part mapped_part(Gpa base, std::uint64_t size) noexcept {
+    const std::uint64_t first = io::align_up(base.value(), kPageSize) - base.value();
+    const std::uint64_t last = size - std::min(size, (base.value() + size) % kPageSize);
+    const std::uint64_t first_huge = io::align_up(base.value(), kHugePage) - base.value();
+    const std::uint64_t last_huge = size - std::min(size, (base.value() + size) % kHugePage);
+    if (first_huge >= last_huge) {
+        return {.begin = std::min(first, last), .end = last};
+    }
+    return {.begin = first_huge - first < kHugePage / 2 ? first_huge : first,
+            .end = last - last_huge < kHugePage / 2 ? last_huge : last};
 }
 
 constexpr std::int64_t nanoseconds(const timespec& time) noexcept {
@@ -121,18 +135,16 @@ void Image::load(GuestMemory& memory, Gpa base, std::uint64_t offset, std::uint6
     }
     const auto host = memory.span(base, size);
     io::check(host.has_value(), "Image::load: the destination is not RAM");
-    // Whole huge pages, or whole pages where there is no huge one.
-    const std::uint64_t granule = holds_whole(base, size, kHugePage) ? kHugePage : kPageSize;
-    const std::uint64_t head = std::min(size, io::align_up(base.value(), granule) - base.value());
-    const std::uint64_t whole = io::align_down(size - head, granule);
-    if (placement == Placement::Copied || !sealed_ || whole == 0 ||
+    const Part part = mapped_part(base, size);
+    if (placement == Placement::Copied || !sealed_ || part.begin == part.end ||
         !io::is_aligned(offset ^ base.value(), kPageSize)) {
         read(offset, *host);
         return;
     }
-    read(offset, host->first(head));
-    memory.load_file(Gpa(base.value() + head), file_, offset + head, whole, name_);
-    read(offset + head + whole, host->subspan(head + whole));
+    read(offset, host->first(part.begin));
+    memory.load_file(Gpa(base.value() + part.begin), file_, offset + part.begin,
+                     part.end - part.begin, name_);
+    read(offset + part.end, host->subspan(part.end));
 }
 
 io::Mapping make_buffer(std::uint64_t size, const std::string& what) {

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "vmm/boot/unpacked_kernel.hpp"
 
-#include <algorithm>
 #include <utility>
 
 #include "io/error.hpp"
+#include "vmm/boot/filler.hpp"
 #include "vmm/boot/kernel_cache.hpp"
 
 namespace cxlvm::boot {
@@ -23,17 +23,6 @@ std::optional<KernelCache> open_cache(io::Log& log) {
 UnpackedKernel from_cache(CachedKernel&& found, bool was_there) {
     return {
         .file = std::move(found.file), .kernel = std::move(found.kernel), .from_cache = was_there};
-}
-
-/// Linux links its bss into the file. Zeros at the end of a segment need not be kept, and fresh
-/// zero pages are cheaper for the guest to write than copies of a file's.
-void drop_trailing_zeros(KernelImage& kernel, std::span<const std::byte> bytes) {
-    for (Segment& segment : kernel.segments) {
-        const auto content = bytes.subspan(segment.offset, segment.file_size);
-        const auto end = std::find_if(content.rbegin(), content.rend(),
-                                      [](std::byte byte) { return byte != std::byte{0}; });
-        segment.file_size = static_cast<std::uint64_t>(content.rend() - end);
-    }
 }
 
 std::optional<CachedKernel> store(KernelCache& cache, const Digest& digest,
@@ -77,7 +66,7 @@ UnpackedKernel unpack_kernel(const Image& file, const BzImage& image, bool use_c
     unpack(*image.format, payload.bytes(), unpacked.bytes(), file.name());
     Image elf(std::move(unpacked), file.name());
     KernelImage kernel = parse_elf(elf);
-    drop_trailing_zeros(kernel, elf.bytes());
+    split_off_filler(kernel, elf.bytes());
     if (cache) {
         if (auto stored = store(*cache, digest, kernel, elf.bytes(), log)) {
             return from_cache(std::move(*stored), false);
