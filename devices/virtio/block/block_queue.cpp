@@ -2,7 +2,6 @@
 #include "devices/virtio/block/block_queue.hpp"
 
 #include <atomic>
-#include <cstring>
 
 #include "devices/virtio/segments.hpp"
 #include "io/error.hpp"
@@ -122,7 +121,7 @@ void BlockQueue::request_done(RequestRunner& runner, RequestStatus status, int e
         return;
     }
     if (status == RequestStatus::IoError) {
-        report(runner.request(), error);
+        report(runner.failure(error));
     }
     end(slot, status);
 }
@@ -161,13 +160,15 @@ void BlockQueue::on_announce() noexcept {
     }
 }
 
-void BlockQueue::report(const Request& request, int error) noexcept {
-    const char* what = request.type == RequestType::In      ? "read"
-                       : request.type == RequestType::Out   ? "write"
-                       : request.type == RequestType::Flush ? "flush"
-                                                            : "discard or write of zeroes";
-    wiring_.log.guest(wiring_.log_limit, "disk: a {} at byte {} failed: {}", what, request.offset,
-                      error != 0 ? std::strerror(error) : "the file has become shorter");
+void BlockQueue::report(const RequestRunner::Failure& failure) noexcept {
+    const char* const path = wiring_.disk.path();
+    if (failure.offset) {
+        wiring_.log.guest(wiring_.log_limit, "disk {}: a {} at byte {} failed: {}", path,
+                          failure.what, *failure.offset, failure.why);
+    } else {
+        wiring_.log.guest(wiring_.log_limit, "disk {}: a {} failed: {}", path, failure.what,
+                          failure.why);
+    }
 }
 
 }  // namespace cxlvm::virtio::block

@@ -82,7 +82,7 @@ class BlockQueue final : private RequestRunner::Owner {
     void begin(const Chain& chain) noexcept;
     void answer_id(Request& request) const noexcept;
     void end(Slot& slot, RequestStatus status) noexcept;
-    void report(const Request& request, int error) noexcept;
+    void report(const RequestRunner::Failure& failure) noexcept;
 
     // Configuration.
     const std::uint16_t number_;

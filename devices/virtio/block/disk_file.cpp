@@ -147,7 +147,7 @@ std::uint32_t direct_alignment(const io::Fd& direct, const std::string& path) {
 }  // namespace
 
 DiskFile::DiskFile(const DiskConfig& config)
-    : read_only_(config.read_only), file_(open_disk(config)) {
+    : path_(config.path), read_only_(config.read_only), file_(open_disk(config)) {
     is_block_device_ = is_device(file_, config.path);
     lock(file_, config);
     sectors_ = sectors_of(file_, config.path);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 
 #include "devices/virtio/block/block_config.hpp"
 #include "io/fd.hpp"
@@ -19,6 +20,8 @@ class DiskFile {
     /// missing on this host.
     explicit DiskFile(const DiskConfig& config);
 
+    /// As it was given.
+    [[nodiscard]] const char* path() const noexcept { return path_.c_str(); }
     [[nodiscard]] int fd() const noexcept { return file_.get(); }
     /// For transfers that are not aligned for fd(): the same descriptor unless direct.
     [[nodiscard]] int buffered_fd() const noexcept {
@@ -34,6 +37,7 @@ class DiskFile {
     [[nodiscard]] std::uint32_t block_size() const noexcept { return block_size_; }
 
   private:
+    std::string path_;
     bool read_only_;
     io::Fd file_;
     io::Fd buffered_;

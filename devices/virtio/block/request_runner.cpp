@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstring>
 
 #include "devices/virtio/segments.hpp"
 #include "io/bits.hpp"
@@ -155,6 +156,21 @@ bool RequestRunner::take_range(std::int32_t result) noexcept {
     ++range_;
     range_done_ = 0;
     return true;
+}
+
+RequestRunner::Failure RequestRunner::failure(int error) const noexcept {
+    const bool reads = request_.type == RequestType::In;
+    const char* const why = error != 0 ? std::strerror(error)
+                            : reads    ? "the file has become shorter than the disk"
+                                       : "the host wrote nothing";
+    if (syncing_) {
+        return {"flush", std::nullopt, why};
+    }
+    if (reads || request_.type == RequestType::Out) {
+        return {reads ? "read" : "write", request_.offset, why};
+    }
+    return {request_.type == RequestType::Discard ? "discard" : "write of zeroes",
+            request_.range_storage[range_].offset + range_done_, why};
 }
 
 void RequestRunner::on_result(std::int32_t result, std::uint32_t /*flags*/,

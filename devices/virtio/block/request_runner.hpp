@@ -61,6 +61,14 @@ class RequestRunner {
     /// Does what parse() found right. With `write_through` what is written is on the disk when the
     /// request is done. Returns how it ended, when that took no I/O; else the owner is told later.
     [[nodiscard]] std::optional<RequestStatus> start(bool write_through) noexcept;
+    /// What became of a request, in words.
+    struct Failure {
+        const char* what;                     ///< "read", "flush", ...
+        std::optional<std::uint64_t> offset;  ///< in bytes, unless it concerns the whole disk
+        const char* why;
+    };
+    /// Of the request that just ended as an IoError with `error`.
+    [[nodiscard]] Failure failure(int error) const noexcept;
     /// Asks for an early end; the owner is told as ever.
     void cancel() noexcept { loop_.cancel(operation_); }
 

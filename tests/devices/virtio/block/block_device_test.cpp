@@ -2,6 +2,8 @@
 #include "devices/virtio/block/block_device.hpp"
 
 #include <gtest/gtest.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include <cstring>
 #include <map>
@@ -119,7 +121,15 @@ class BlockDeviceTest : public testing::Test {
         return value;
     }
 
-    io::Log log_{2, io::LogLevel::Off};
+    [[nodiscard]] std::string logged() const {
+        std::string text(1000, '?');
+        const ssize_t size = ::pread(log_file_.get(), text.data(), text.size(), 0);
+        text.resize(size < 0 ? 0 : static_cast<std::size_t>(size));
+        return text;
+    }
+
+    io::Fd log_file_{::memfd_create("log", MFD_CLOEXEC)};
+    io::Log log_{log_file_.get(), io::LogLevel::Warn};
     GuestMemory memory_{test::two_blocks()};
     io::EventLoop loop_{{.entries = 32, .name = "test"}};
     FakeHost host_;
@@ -195,6 +205,16 @@ TEST_F(BlockDeviceTest, RefusedRequestsTouchNothing) {
     EXPECT_EQ(status(2), 2);
     EXPECT_EQ(image_.get(kSectors * 512, 512), "");
     EXPECT_EQ(host_.failure, nullptr) << "the device goes on";
+}
+
+TEST_F(BlockDeviceTest, AFailureIsLoggedWithTheDiskAndThePlace) {
+    ASSERT_EQ(::ftruncate(image_.fd(), 4096), 0);
+    offer(0, RequestType::In, 7, 1024);
+    ASSERT_EQ(serve(1).size(), 1U);
+    EXPECT_EQ(status(0), 1);
+    EXPECT_EQ(logged(), "cxlvm: warn: disk " + image_.config().path +
+                            ": a read at byte 4096 failed: the file has become shorter than the "
+                            "disk\n");
 }
 
 TEST_F(BlockDeviceTest, MoreRequestsThanItTakesAtOnceAreAllServed) {

@@ -7,7 +7,9 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 
+#include <array>
 #include <cerrno>
+#include <cstring>
 #include <optional>
 #include <string>
 #include <vector>
@@ -67,6 +69,21 @@ class RequestRunnerTest : public testing::Test, public RequestRunner::Owner {
         for (const ByteRange& range : list) {
             request.range_storage[request.range_count++] = range;
         }
+    }
+
+    /// What the runner says of a failure, without the reason.
+    [[nodiscard]] std::string failure() const {
+        const RequestRunner::Failure failure = runner_.failure(0);
+        return failure.what +
+               (failure.offset ? " at " + std::to_string(*failure.offset) : std::string());
+    }
+    /// From now on what is behind the disk's descriptor can be neither written nor flushed.
+    void break_disk() const {
+        std::array<int, 2> ends{};
+        ASSERT_EQ(::pipe2(ends.data(), O_CLOEXEC), 0);
+        const io::Fd reader(ends[0]);
+        const io::Fd writer(ends[1]);
+        ASSERT_EQ(::dup2(reader.get(), disk_.fd()), disk_.fd());
     }
 
     struct Other final : RequestRunner::Owner {
@@ -130,6 +147,27 @@ TEST_F(RequestRunnerTest, AFileThatBecameShorterIsAnErrorOfItsReader) {
     text_.assign(1024, '.');
     transfer(RequestType::In, 512, 512);
     EXPECT_EQ(run(), (End{RequestStatus::IoError, 0}));
+    EXPECT_EQ(failure(), "read at 1000");
+    EXPECT_STREQ(runner_.failure(0).why, "the file has become shorter than the disk");
+}
+
+TEST_F(RequestRunnerTest, SaysWhatFailedAndWhere) {
+    break_disk();
+    transfer(RequestType::Flush, 0, 512);
+    EXPECT_EQ(run(), (End{RequestStatus::IoError, EINVAL}));
+    EXPECT_EQ(failure(), "flush");
+    EXPECT_STREQ(runner_.failure(EIO).why, std::strerror(EIO));
+    text_.assign(512, '.');
+    transfer(RequestType::Out, 1024, 512);
+    EXPECT_EQ(run(), (End{RequestStatus::IoError, EBADF}));
+    EXPECT_EQ(failure(), "write at 1024");
+    EXPECT_STRNE(runner_.failure(0).why, "the file has become shorter than the disk");
+    ranges(RequestType::Discard, {{512, 1024, false}});
+    EXPECT_EQ(run(), (End{RequestStatus::IoError, EBADF}));
+    EXPECT_EQ(failure(), "discard at 512");
+    ranges(RequestType::WriteZeroes, {{4096, 1024, false}});
+    EXPECT_EQ(run(), (End{RequestStatus::IoError, EBADF}));
+    EXPECT_EQ(failure(), "write of zeroes at 4096");
 }
 
 TEST_F(RequestRunnerTest, Flushes) {
