@@ -7,6 +7,7 @@
 
 #include "devices/pci/spec.hpp"
 #include "devices/virtio/block/block_device.hpp"
+#include "devices/virtio/block/disk_file.hpp"
 #include "io/error.hpp"
 #include "vmm/layout.hpp"
 
@@ -34,6 +35,7 @@ VirtioDevices::VirtioDevices(const VmConfig& config, const VirtioWiring& wiring)
     for (std::uint32_t wire = 0; wire < layout::kPciWires; ++wire) {
         wires_.push_back(std::make_unique<Wire>(wiring_.chip, layout::kPciGsi + wire));
     }
+    virtio::block::check_distinct(config.disks);
     for (const virtio::block::BlockConfig& disk : config.disks) {
         add(std::make_unique<virtio::block::BlockDevice>(disk, wiring_.loop, wiring_.log));
     }

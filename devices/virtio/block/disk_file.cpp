@@ -12,7 +12,9 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <optional>
 #include <utility>
+#include <vector>
 
 #include "devices/virtio/block/spec.hpp"
 #include "io/bits.hpp"
@@ -84,8 +86,8 @@ void lock(const io::Fd& file, const DiskConfig& config) {
     }
     io::throw_input(named(config.path) +
                     (config.read_only
-                         ? ": another process writes to it; end that one, or give a copy"
-                         : ": another process uses it; end that one, give a copy, or give it "
+                         ? ": another VM or program writes to it; end that one, or give a copy"
+                         : ": another VM or program uses it; end that one, give a copy, or give it "
                            "readonly to all of them"));
 }
 
@@ -144,7 +146,46 @@ std::uint32_t direct_alignment(const io::Fd& direct, const std::string& path) {
                     "out direct");
 }
 
+/// What tells files, and block devices under whatever name, from one another.
+struct Identity {
+    bool is_device = false;
+    dev_t device = 0;
+    ino_t inode = 0;
+    friend bool operator==(const Identity&, const Identity&) = default;
+};
+
+std::optional<Identity> identity_of(const std::string& path) {
+    struct stat status {};
+    const auto copy = io::open_descriptor(path, named(path));
+    if ((copy ? ::fstat(copy->get(), &status) : ::stat(path.c_str(), &status)) != 0) {
+        return std::nullopt;
+    }
+    if (S_ISBLK(status.st_mode)) {
+        return Identity{.is_device = true, .device = status.st_rdev};
+    }
+    return Identity{.device = status.st_dev, .inode = status.st_ino};
+}
+
 }  // namespace
+
+void check_distinct(std::span<const BlockConfig> disks) {
+    std::vector<std::optional<Identity>> seen;
+    for (const BlockConfig& config : disks) {
+        const DiskConfig& disk = config.disk;
+        const auto identity = identity_of(disk.path);
+        for (std::size_t i = 0; identity && i < seen.size(); ++i) {
+            const DiskConfig& other = disks[i].disk;
+            if (seen[i] == identity && !(disk.read_only && other.read_only)) {
+                io::throw_input(fmt::format(
+                    "{}: {}, and a disk that is written to can be there only once; give a copy, or "
+                    "add readonly to both",
+                    named(disk.path),
+                    disk.path == other.path ? "given twice" : "the same file as " + other.path));
+            }
+        }
+        seen.push_back(identity);
+    }
+}
 
 DiskFile::DiskFile(const DiskConfig& config)
     : path_(config.path), read_only_(config.read_only), file_(open_disk(config)) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <string>
 
 #include "devices/virtio/block/block_config.hpp"
@@ -46,5 +47,10 @@ class DiskFile {
     std::uint32_t alignment_ = 1;
     std::uint32_t block_size_ = 512;
 };
+
+/// Throws Error (Input) when two of a machine's disks are one file or block device that at least
+/// one of them writes to: the locks do not tell, where two descriptors are of one open file. What
+/// cannot be looked at is left to DiskFile.
+void check_distinct(std::span<const BlockConfig> disks);
 
 }  // namespace cxlvm::virtio::block

@@ -100,6 +100,19 @@ TEST_F(VmTest, LocksItsDisksForAsLongAsItLives) {
     EXPECT_EQ(Vm(config, log_).run(), ExitReason::PowerOff);
 }
 
+TEST_F(VmTest, RefusesOneFileAsTwoDisksThatAreWritten) {
+    const Image image(serial_file_ + ".disk");
+    VmConfig config = this->config("");
+    config.disks.assign(2, {.disk = {.path = image.path()}});
+    try {
+        const Vm vm(config, log_);
+        FAIL() << "was accepted";
+    } catch (const io::Error& error) {
+        EXPECT_EQ(error.fault(), io::Fault::Input);
+        EXPECT_NE(std::string(error.what()).find("given twice"), std::string::npos) << error.what();
+    }
+}
+
 TEST_F(VmTest, RefusesMoreDevicesThanTheBusHasRoomFor) {
     const Image image(serial_file_ + ".disk");
     VmConfig config = this->config("");

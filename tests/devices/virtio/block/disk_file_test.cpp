@@ -9,7 +9,9 @@
 
 #include <cstdlib>
 #include <filesystem>
+#include <initializer_list>
 #include <string>
+#include <vector>
 
 #include "io/error.hpp"
 
@@ -61,13 +63,48 @@ TEST_F(DiskFileTest, OneWriterOrManyReaders) {
     const std::string path = make_file("disk", 4096);
     {
         const DiskFile writer({.path = path});
-        EXPECT_TRUE(contains(refusal({.path = path}), "another process uses it"));
+        EXPECT_TRUE(contains(refusal({.path = path}), "another VM or program uses it"));
         EXPECT_TRUE(contains(refusal({.path = path, .read_only = true}), "writes to it"));
     }
     const DiskFile reader({.path = path, .read_only = true});
     const DiskFile other({.path = path, .read_only = true});
     EXPECT_TRUE(reader.read_only());
-    EXPECT_TRUE(contains(refusal({.path = path}), "another process uses it"));
+    EXPECT_TRUE(contains(refusal({.path = path}), "another VM or program uses it"));
+}
+
+TEST_F(DiskFileTest, TwoDisksOfOneMachineAreTwoFiles) {
+    const std::string path = make_file("disk", 4096);
+    const std::string link = folder_ + "/link";
+    ASSERT_EQ(::symlink("disk", link.c_str()), 0);
+    const io::Fd file = io::open_file(path, O_RDWR);
+    const io::Fd copy = file.duplicate();
+    const std::string descriptor = "fd=" + std::to_string(file.get());
+    const std::string second = "fd=" + std::to_string(copy.get());
+    const auto refused = [](std::initializer_list<DiskConfig> disks) -> std::string {
+        std::vector<BlockConfig> configs;
+        for (const DiskConfig& disk : disks) {
+            configs.push_back({.disk = disk});
+        }
+        try {
+            check_distinct(configs);
+        } catch (const io::Error& error) {
+            EXPECT_EQ(error.fault(), io::Fault::Input);
+            return error.what();
+        }
+        return {};
+    };
+    EXPECT_TRUE(
+        contains(refused({{.path = path}, {.path = path}}), "--disk: " + path + ": given twice"));
+    EXPECT_TRUE(contains(refused({{.path = path}, {.path = "x"}, {.path = link}}),
+                         "--disk: " + link + ": the same file as " + path));
+    EXPECT_TRUE(
+        contains(refused({{.path = path, .read_only = true}, {.path = path}}), "readonly to both"));
+    EXPECT_TRUE(contains(refused({{.path = descriptor}, {.path = second}}), "the same file as"))
+        << "whose lock is one and the same";
+    EXPECT_EQ(refused({{.path = path, .read_only = true}, {.path = link, .read_only = true}}), "");
+    EXPECT_EQ(refused({{.path = path}, {.path = make_file("other", 4096)}}), "");
+    EXPECT_EQ(refused({{.path = folder_ + "/none"}, {.path = folder_ + "/none"}}), "")
+        << "what is not there is refused when it is opened";
 }
 
 TEST_F(DiskFileTest, RefusesWhatCanBeNoDisk) {
@@ -115,7 +152,7 @@ TEST_F(DiskFileTest, DirectTransfersAreAlignedAndAFileWithoutStaysAtHand) {
     EXPECT_LE(disk.alignment(), 4096U);
     EXPECT_EQ(disk.alignment() & (disk.alignment() - 1), 0U);
     EXPECT_EQ(disk.block_size(), disk.alignment());
-    EXPECT_TRUE(contains(refusal({.path = path}), "another process uses it"));
+    EXPECT_TRUE(contains(refusal({.path = path}), "another VM or program uses it"));
 }
 
 TEST_F(DiskFileTest, DirectIsRefusedWhereThereIsNone) {
