@@ -23,7 +23,8 @@ namespace cxlvm::virtio::block {
 /// Implements: raw disks with flush, discard, write zeroes, get id, read-only and several queues.
 /// Deviates:   the write cache cannot be switched by the driver (no CONFIG_WCE): it is on for a
 ///             driver that knows of flushes, and off for one that does not (5.2.5.2). Lifetime and
-///             secure erase are not offered.
+///             secure erase are not offered. The capacity is settled at construction, whatever
+///             becomes of the file later.
 ///
 /// A request that has been answered as flushed is on the host's disk (fdatasync(2)), and outlives
 /// this process and the host's power.

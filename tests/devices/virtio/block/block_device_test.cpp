@@ -217,6 +217,39 @@ TEST_F(BlockDeviceTest, AFailureIsLoggedWithTheDiskAndThePlace) {
                             "disk\n");
 }
 
+TEST_F(BlockDeviceTest, KeepsItsSizeWhenTheFileGrows) {
+    ASSERT_EQ(::ftruncate(image_.fd(), 2 * kSectors * 512), 0);
+    put_data(1, std::string(512, 'X'));
+    offer(0, RequestType::In, kSectors, 512);
+    offer(1, RequestType::Out, kSectors, 512);
+    offer(2, RequestType::In, kSectors - 1, 512);
+    EXPECT_EQ(serve(3).size(), 3U);
+    EXPECT_EQ(status(0), 1);
+    EXPECT_EQ(status(1), 1);
+    EXPECT_EQ(status(2), 0);
+    EXPECT_EQ(image_.get(kSectors * 512, 512), std::string(512, '\0'));
+    EXPECT_EQ(config<std::uint64_t>(Config::Capacity), kSectors);
+    EXPECT_EQ(logged(), "") << "the driver's mistake, not the host's";
+}
+
+TEST_F(BlockDeviceTest, KeepsItsSizeWhenTheFileBecomesShorter) {
+    ASSERT_EQ(::ftruncate(image_.fd(), 4096), 0);
+    put_data(1, std::string(512, 'X'));
+    offer(0, RequestType::In, 100, 512);
+    EXPECT_EQ(serve(1).size(), 1U);
+    EXPECT_EQ(status(0), 1) << "there is nothing to be read";
+    offer(1, RequestType::Out, 100, 512);
+    EXPECT_EQ(serve(1).size(), 1U);
+    EXPECT_EQ(status(1), 0) << "a write makes the file longer";
+    EXPECT_EQ(image_.get(100 * 512, 1024), std::string(512, 'X'));
+    offer(0, RequestType::In, 99, 1024);
+    offer(2, RequestType::In, 101, 512);
+    EXPECT_EQ(serve(2).size(), 2U);
+    EXPECT_EQ(status(0), 0);
+    EXPECT_EQ(data(0, 1024), std::string(512, '\0') + std::string(512, 'X'));
+    EXPECT_EQ(status(2), 1);
+}
+
 TEST_F(BlockDeviceTest, MoreRequestsThanItTakesAtOnceAreAllServed) {
     constexpr std::uint16_t kRequests = 64;
     for (int round = 0; round < 5; ++round) {
