@@ -1,21 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <fcntl.h>
 #include <poll.h>
-#include <sys/file.h>
-#include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
-#include <unistd.h>
 
 #include <cerrno>
 #include <chrono>
-#include <filesystem>
 #include <system_error>
-#include <thread>
 
-#include "io/error.hpp"
-#include "io/open_error.hpp"
 #include "io/operations.hpp"
+#include "io/unix_listener.hpp"
 #include "vmm/console/line.hpp"
 
 namespace cxlvm {
@@ -28,7 +19,7 @@ class UnixLine final : public Line {
     UnixLine(const std::string& path, io::EventLoop& loop, io::Log& log, Owner& owner);
     UnixLine(const UnixLine&) = delete;
     UnixLine& operator=(const UnixLine&) = delete;
-    ~UnixLine() override;
+    ~UnixLine() override = default;
 
     [[nodiscard]] bool reconnects() const noexcept override { return true; }
     void open() noexcept override;
@@ -53,8 +44,7 @@ class UnixLine final : public Line {
     io::EventLoop& loop_;
     io::Log& log_;
     Owner& owner_;
-    io::Fd listener_;
-    struct stat identity_ {};  ///< of the socket's file: another one is not ours to remove
+    io::UnixListener listener_;
     io::Fd client_;
     bool closed_ = false;
     io::AcceptOp accept_{io::Completion::to<&UnixLine::on_client>(*this)};
@@ -63,108 +53,14 @@ class UnixLine final : public Line {
     io::TimeoutOp retry_{io::Completion::to<&UnixLine::on_retry>(*this)};
 };
 
-sockaddr_un address_of(const std::string& path) {
-    sockaddr_un address{};
-    address.sun_family = AF_UNIX;
-    if (path.empty() || path.size() >= sizeof address.sun_path) {
-        io::throw_input("--serial: " + path + ": the path of a socket has at most " +
-                        std::to_string(sizeof address.sun_path - 1) + " bytes; shorten it");
-    }
-    path.copy(address.sun_path, path.size());
-    return address;
-}
-
-const sockaddr* generic(const sockaddr_un& address) noexcept {
-    return reinterpret_cast<const sockaddr*>(&address);
-}
-
-/// Two VMs that start at once on one path must not both find the socket there stale: the second
-/// would remove what the first has just made. So whoever makes one holds the lock of its folder
-/// meanwhile, which leaves no file behind and ends with the process. Others may hold that lock for
-/// purposes of their own, or the folder may not be readable: then it is not waited for longer than
-/// kPatience, and nothing is removed without it.
-class FolderLock {
-  public:
-    explicit FolderLock(const std::string& path) {
-        const std::string parent = std::filesystem::path(path).parent_path().string();
-        const char* const folder = parent.empty() ? "." : parent.c_str();
-        folder_.reset(::open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-        const auto limit = std::chrono::steady_clock::now() + kPatience;
-        while (folder_ && ::flock(folder_.get(), LOCK_EX | LOCK_NB) != 0) {
-            const bool taken = errno == EWOULDBLOCK || errno == EINTR;
-            if (!taken || std::chrono::steady_clock::now() > limit) {
-                folder_.reset();
-            } else {
-                std::this_thread::sleep_for(std::chrono::milliseconds(1));
-            }
-        }
-    }
-    [[nodiscard]] bool held() const noexcept { return static_cast<bool>(folder_); }
-
-  private:
-    static constexpr std::chrono::seconds kPatience{2};
-    io::Fd folder_;
-};
-
-/// Removes the socket that a dead process left at `path`. Refuses what is in use or is no socket.
-void remove_stale(const std::string& path, const sockaddr_un& address, const FolderLock& lock) {
-    struct stat status {};
-    if (::lstat(path.c_str(), &status) != 0) {
-        return;
-    }
-    if (!S_ISSOCK(status.st_mode)) {
-        io::throw_input("--serial: " + path +
-                        ": it is there, and no socket; remove it, or give another path");
-    }
-    // Of the other type: a living listener answers EPROTOTYPE and does not see a client.
-    const io::Fd probe(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
-    if (::connect(probe.get(), generic(address), sizeof address) == 0 || errno != ECONNREFUSED) {
-        io::throw_input("--serial: " + path +
-                        ": another process listens there; give each VM a socket of its own");
-    }
-    if (!lock.held()) {
-        io::throw_input("--serial: " + path +
-                        ": left by a process that has ended, and its folder cannot be locked to "
-                        "take it over; remove it");
-    }
-    ::unlink(path.c_str());
-}
-
 UnixLine::UnixLine(const std::string& path, io::EventLoop& loop, io::Log& log, Owner& owner)
-    : loop_(loop), log_(log), owner_(owner) {
+    : loop_(loop), log_(log), owner_(owner), listener_({.path = path, .option = "--serial"}) {
     path_ = path;
-    const sockaddr_un address = address_of(path);
-    const FolderLock lock(path);
-    remove_stale(path, address, lock);
-    listener_.reset(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
-    // The mode before bind(2) is that of the file: a console is its owner's alone.
-    if (!listener_ || ::fchmod(listener_.get(), S_IRUSR | S_IWUSR) != 0) {
-        io::throw_errno("--serial: cannot make the socket " + path);
-    }
-    if (::bind(listener_.get(), generic(address), sizeof address) != 0) {
-        io::throw_open_error(errno, {.path = path,
-                                     .purpose = io::OpenPurpose::Write,
-                                     .option = "--serial",
-                                     .action = "make the socket"});
-    }
-    if (::listen(listener_.get(), 4) != 0 || ::lstat(path.c_str(), &identity_) != 0) {
-        const int error = errno;
-        ::unlink(path.c_str());
-        io::throw_error(error, "--serial: cannot listen on the socket " + path);
-    }
-}
-
-UnixLine::~UnixLine() {
-    struct stat now {};
-    if (::lstat(path_.c_str(), &now) == 0 && now.st_dev == identity_.st_dev &&
-        now.st_ino == identity_.st_ino) {
-        ::unlink(path_.c_str());
-    }
 }
 
 void UnixLine::open() noexcept {
     if (!closed_ && accept_.idle()) {
-        loop_.start(accept_.set(listener_.get(), false));
+        loop_.start(accept_.set(listener_.fd(), false));
     }
 }
 
