@@ -63,6 +63,35 @@ void drop_front(std::span<iovec>& segments, std::uint64_t size) noexcept {
                [](void* /*host*/, std::size_t /*count*/, std::size_t /*done*/) noexcept {});
 }
 
+void keep_front(std::span<iovec>& segments, std::uint64_t size) noexcept {
+    std::size_t count = 0;
+    for (; count < segments.size() && size != 0; ++count) {
+        iovec& segment = segments[count];
+        segment.iov_len = std::min<std::uint64_t>(segment.iov_len, size);
+        size -= segment.iov_len;
+    }
+    segments = segments.first(count);
+}
+
+std::span<iovec> slice(std::span<const iovec> segments, std::uint64_t offset, std::uint64_t size,
+                       std::span<iovec> out) noexcept {
+    std::size_t used = 0;
+    for (const iovec& segment : segments) {
+        if (offset >= segment.iov_len) {
+            offset -= segment.iov_len;
+            continue;
+        }
+        if (size == 0 || used == out.size()) {
+            break;
+        }
+        const std::size_t count = std::min<std::uint64_t>(segment.iov_len - offset, size);
+        out[used++] = {static_cast<std::byte*>(segment.iov_base) + offset, count};
+        size -= count;
+        offset = 0;
+    }
+    return out.first(used);
+}
+
 std::byte* take_last(std::span<iovec>& segments) noexcept {
     while (!segments.empty() && segments.back().iov_len == 0) {
         segments = segments.first(segments.size() - 1);

@@ -26,6 +26,14 @@ namespace cxlvm::virtio {
 /// Cuts off the first `size` bytes, or all when there are fewer.
 void drop_front(std::span<iovec>& segments, std::uint64_t size) noexcept;
 
+/// Cuts off all but the first `size` bytes; nothing when there are fewer.
+void keep_front(std::span<iovec>& segments, std::uint64_t size) noexcept;
+
+/// Describes the bytes from `offset` on in `out`, at most `size` of them and as far as `out` has
+/// elements, and leaves `segments` alone. The part of `out` that is used.
+[[nodiscard]] std::span<iovec> slice(std::span<const iovec> segments, std::uint64_t offset,
+                                     std::uint64_t size, std::span<iovec> out) noexcept;
+
 /// Cuts off the last byte and says where it is; null when there is none.
 [[nodiscard]] std::byte* take_last(std::span<iovec>& segments) noexcept;
 

@@ -3,7 +3,7 @@
 
 #include <gtest/gtest.h>
 
-#include <chrono>
+#include <array>
 #include <cstdint>
 #include <cstring>
 #include <deque>
@@ -11,12 +11,12 @@
 #include <span>
 #include <string>
 #include <string_view>
-#include <thread>
 #include <vector>
 
 #include "devices/virtio/device.hpp"
 #include "io/event_loop.hpp"
 #include "io/log.hpp"
+#include "tests/support/serve_until.hpp"
 #include "tests/support/virtio_driver.hpp"
 
 namespace cxlvm::virtio::test {
@@ -122,19 +122,9 @@ class DeviceTest : public testing::Test {
             loop_.run_ready();
         }
     }
-    /// Runs the loop until the condition holds, with a limit that only a broken program reaches.
     template <typename Condition>
     [[nodiscard]] bool serve_until(Condition condition) {
-        const auto limit = std::chrono::steady_clock::now() + std::chrono::seconds(60);
-        while (!condition()) {
-            if (loop_.run_ready() == 0) {
-                std::this_thread::sleep_for(std::chrono::microseconds(100));
-            }
-            if (std::chrono::steady_clock::now() > limit) {
-                return false;
-            }
-        }
-        return true;
+        return cxlvm::test::serve_until(loop_, condition);
     }
 
     io::Log log_{2, io::LogLevel::Off};

@@ -106,5 +106,32 @@ TEST_F(SegmentsTest, ThereIsNoLastByteOfNothing) {
     EXPECT_TRUE(empty.empty());
 }
 
+TEST_F(SegmentsTest, KeepsTheFrontAlone) {
+    for (const auto sizes :
+         {std::initializer_list<std::size_t>{8}, {3, 5}, {2, 2, 2, 2}, {0, 3, 0, 5, 0}}) {
+        for (const std::size_t size : {0U, 1U, 3U, 4U, 8U, 100U}) {
+            std::span<iovec> segments = pieces(sizes);
+            keep_front(segments, size);
+            EXPECT_EQ(text_of(segments), text_.substr(0, size)) << size;
+        }
+    }
+}
+
+TEST_F(SegmentsTest, ASliceLeavesTheSegmentsAlone) {
+    const std::span<iovec> segments = pieces({0, 1, 2, 0, 3, 2});
+    std::array<iovec, 8> out{};
+    for (std::size_t offset = 0; offset <= 9; ++offset) {
+        for (std::size_t size = 0; size <= 9; ++size) {
+            const auto part = slice(segments, offset, size, out);
+            EXPECT_EQ(text_of(part), offset > 8 ? "" : text_.substr(offset, size));
+            for (const iovec& segment : part) {
+                EXPECT_NE(segment.iov_len, 0U);
+            }
+        }
+    }
+    EXPECT_EQ(text_of(segments), text_);
+    EXPECT_EQ(text_of(slice(segments, 0, 8, std::span(out).first(2))), "abc") << "no more room";
+}
+
 }  // namespace
 }  // namespace cxlvm::virtio

@@ -5,14 +5,12 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
-#include <chrono>
 #include <cstdint>
 #include <string>
-#include <thread>
 
 #include "devices/virtio/block/disk_file.hpp"
-#include "io/event_loop.hpp"
 #include "io/fd.hpp"
+#include "tests/support/serve_until.hpp"
 
 namespace cxlvm::test {
 
@@ -47,20 +45,5 @@ class DiskImage {
   private:
     io::Fd file_;
 };
-
-/// Runs the loop until the condition holds, with a limit that only a broken program reaches.
-template <typename Condition>
-[[nodiscard]] bool serve_until(io::EventLoop& loop, Condition condition) {
-    const auto limit = std::chrono::steady_clock::now() + std::chrono::seconds(60);
-    while (!condition()) {
-        if (loop.run_ready() == 0) {
-            std::this_thread::sleep_for(std::chrono::microseconds(100));
-        }
-        if (std::chrono::steady_clock::now() > limit) {
-            return false;
-        }
-    }
-    return true;
-}
 
 }  // namespace cxlvm::test
