@@ -97,6 +97,8 @@ class SplitQueue {
     /// Forgets what is in flight: its holders must be done with it.
     void stop() noexcept;
     [[nodiscard]] bool running() const noexcept { return state_.size != 0; }
+    /// Elements, as the driver has set it up; 0 while stopped.
+    [[nodiscard]] std::uint16_t size() const noexcept { return state_.size; }
 
     /// The next chain that the driver has made available. Nothing when there is none, the queue is
     /// stopped or error() tells of one.
