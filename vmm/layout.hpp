@@ -31,12 +31,8 @@ inline constexpr Gpa kDefaultKernel{0x1000000};  ///< 16 MiB, where kernels pref
 inline constexpr Gpa kHoleBase{0xc000'0000};  ///< end of low RAM at most
 inline constexpr Gpa kMmio32{0xc000'0000};    ///< window for 32-bit BARs
 inline constexpr std::uint64_t kMmio32Size = 0x2000'0000;
-inline constexpr Gpa kEcam{0xe000'0000};  ///< PCIe ECAM; up to 256 buses fit before the I/O APIC
-/// The last PCI bus that exists. MCFG and _CRS announce no more: Linux probes the slots of every
-/// bus that MCFG names through the configuration ports, and for 256 empty buses that is 16,000
-/// exits.
-inline constexpr std::uint8_t kLastPciBus = 0;
-inline constexpr std::uint64_t kEcamSize = (kLastPciBus + 1ULL) << 20;
+inline constexpr Gpa kEcam{0xe000'0000};  ///< PCIe ECAM of all buses, those that exist and others
+inline constexpr std::uint64_t kEcamSize = 256ULL << 20;
 inline constexpr Gpa kIoApic{0xfec0'0000};
 inline constexpr Gpa kLocalApic{0xfee0'0000};
 inline constexpr Gpa kKvmIdentityMap{0xfffb'c000};  ///< KVM_SET_IDENTITY_MAP_ADDR, one page
@@ -84,7 +80,6 @@ constexpr bool ascending_and_apart(const std::array<Span, kCount>& spans) noexce
 
 inline constexpr std::uint64_t kPage = 0x1000;
 inline constexpr std::uint64_t kGdtSize = 4ULL * 8;
-inline constexpr std::uint64_t kEcamLimit = 256ULL << 20;
 
 static_assert(ascending_and_apart(std::array{
     Span{kGdt.value(), kGdtSize},
@@ -100,7 +95,7 @@ static_assert(ascending_and_apart(std::array{
     Span{kDefaultKernel.value(), 0},
     Span{kHoleBase.value(), 0},
     Span{kMmio32.value(), kMmio32Size},
-    Span{kEcam.value(), kEcamLimit},
+    Span{kEcam.value(), kEcamSize},
     Span{kIoApic.value(), kPage},
     Span{kLocalApic.value(), kPage},
     Span{kKvmIdentityMap.value(), kPage},
@@ -109,7 +104,6 @@ static_assert(ascending_and_apart(std::array{
 }));
 static_assert(kBootParams.value() + kPage < kBootStack.value(), "no room for the stack");
 static_assert(kFirmware < kResetVector && kResetVector < kHighMemory);
-static_assert(kEcamSize <= kEcamLimit);
 
 static_assert(ascending_and_apart(std::array{
     Span{kI8042Data, 1},

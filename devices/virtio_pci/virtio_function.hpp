@@ -13,6 +13,7 @@
 #include "devices/pci/function.hpp"
 #include "devices/pci/interrupt_pin.hpp"
 #include "devices/pci/msix.hpp"
+#include "devices/pci/spec_bridge.hpp"
 #include "devices/virtio/device.hpp"
 #include "devices/virtio/interrupts.hpp"
 #include "devices/virtio/transport.hpp"
@@ -30,15 +31,17 @@ namespace cxlvm::virtio {
 struct FunctionWiring {
     const GuestMemory& memory;
     pci::BarMapper& bars;
-    IrqLine& pin;                         ///< INTA#
+    IrqLine& pin;  ///< INTA#
+    /// Integrated into the root complex, or an endpoint behind a port.
+    pci::PortType type = pci::PortType::Integrated;
     std::span<MsiVector* const> vectors;  ///< VirtioFunction::vectors_of() many
     io::EventLoop& loop;
     io::Log& log;
 };
 
 /// Spec:       virtio 1.2, 4.1 (virtio over PCI bus).
-/// Implements: a modern device as an endpoint that is integrated into the root complex: all
-///             structures in one BAR of 64 bits, MSI-X with a vector for each queue and one for
+/// Implements: a modern device as an endpoint, integrated into the root complex or behind a port:
+///             all structures in one BAR of 64 bits, MSI-X with a vector for each queue and one for
 ///             configuration changes, INTx while MSI-X is off.
 /// Deviates:   guest memory is accessed whatever Bus Master Enable says; messages are held back.
 ///

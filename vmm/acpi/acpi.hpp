@@ -14,6 +14,9 @@ struct AcpiConfig {
     std::vector<std::uint32_t> apic_ids;  ///< one per vCPU; above 254 an x2APIC entry is used
     GpaRange mmio32;                      ///< window for 32-bit BARs
     GpaRange mmio64;                      ///< window for 64-bit BARs
+    /// Of the PCI buses. MCFG and _CRS announce no more: Linux probes the slots of every bus that
+    /// MCFG names through the configuration ports, and for 256 empty buses that is 16,000 exits.
+    std::uint8_t last_bus = 0;
     /// Devices of the root bus, from number 1 on, whose INTA# has a wire (layout::pci_gsi).
     std::uint32_t pci_devices = 0;
 };

@@ -72,11 +72,10 @@ Term pci_host_bridge(const AcpiConfig& config) {
         {name("_HID", eisa_id("PNP0A08")), name("_CID", eisa_id("PNP0A03")),
          name("_UID", integer(0)), name("_SEG", integer(0)), name("_BBN", integer(0)),
          name("_CRS",
-              resource_template({bus_window(0, layout::kLastPciBus),
-                                 io_ports(layout::kPciConfigPort, kConfigPorts),
-                                 io_window(0, layout::kPciConfigPort - 1),
-                                 io_window(kAfterConfig, 0xffff), memory_window_32(config.mmio32),
-                                 memory_window_64(config.mmio64)})),
+              resource_template(
+                  {bus_window(0, config.last_bus), io_ports(layout::kPciConfigPort, kConfigPorts),
+                   io_window(0, layout::kPciConfigPort - 1), io_window(kAfterConfig, 0xffff),
+                   memory_window_32(config.mmio32), memory_window_64(config.mmio64)})),
          config.pci_devices != 0 ? interrupt_routing(config.pci_devices) : Term(), pci_osc()});
 }
 

@@ -27,6 +27,9 @@ inline constexpr VmKey kDisk[] = {
     {{"id", Kind::Text, "TEXT", "none", "serial number that the guest sees, up to 20 bytes"},
      [](VmConfig& vm, const Value& value) { Disks::last(vm).id = parse_text(value); },
      [](const VmConfig& vm) { return text_unless_empty(Disks::shown(vm).id); }},
+    {{"root-port", Kind::Flag, {}, "off", "behind a PCI Express root port of its own"},
+     [](VmConfig& vm, const Value& value) { Disks::last(vm).root_port = parse_flag(value); },
+     [](const VmConfig& vm) { return flag(Disks::shown(vm).root_port); }},
 };
 
 inline constexpr VmOption kDiskOption = {

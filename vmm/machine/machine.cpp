@@ -125,6 +125,7 @@ Vm::Machine::Machine(const VmConfig& config, io::Log& log, io::EventLoop* embedd
       cpuid_(supported_cpuid(kvm_)),
       memory_(memory_config(config_.memory), populating(checkpoint, log_)),
       placement_(place(memory_.last(), cpu::guest_address_bits(cpuid_))),
+      pci_needs_(VirtioDevices::needs(config_)),
       loader_("cxlvm-loader", [this] { load(); }),
       vm_(make_vm(kvm_, apic_ids_, cpuid_)),
       loop_(embedder_loop != nullptr ? *embedder_loop : own_loop_.emplace()),
@@ -192,12 +193,12 @@ Vm::Machine::~Machine() {
 
 void Vm::Machine::load() noexcept {
     try {
-        const Gpa rsdp = acpi::install(
-            {.apic_ids = apic_ids_,
-             .mmio32 = placement_.mmio32,
-             .mmio64 = placement_.mmio64,
-             .pci_devices = static_cast<std::uint32_t>(VirtioDevices::count(config_))},
-            memory_);
+        const Gpa rsdp = acpi::install({.apic_ids = apic_ids_,
+                                        .mmio32 = placement_.mmio32,
+                                        .mmio64 = placement_.mmio64,
+                                        .last_bus = pci_needs_.last_bus,
+                                        .pci_devices = pci_needs_.places},
+                                       memory_);
         loading_.set_value(boot::load(config_.boot, memory_, rsdp, log_));
     } catch (...) {
         loading_.set_exception(std::current_exception());

@@ -138,6 +138,7 @@ class Vm::Machine final : private SystemEventSink, private VcpuOwner {
     const std::vector<cpu::CpuidEntry> cpuid_;
     GuestMemory memory_;
     const Placement placement_;
+    const VirtioDevices::Needs pci_needs_;
     /// KVM_CREATE_VM waits for grace periods of RCU: another thread loads the guest meanwhile.
     std::promise<boot::LoadedGuest> loading_;
     io::Thread loader_;

@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "devices/pci/spec.hpp"
@@ -21,23 +22,28 @@ constexpr std::size_t kMostDevices = pci::kDevicesPerBus - kFirstDevice;
 
 }  // namespace
 
-std::size_t VirtioDevices::count(const VmConfig& config) noexcept {
-    return config.disks.size();
-}
-
-VirtioDevices::VirtioDevices(const VmConfig& config, const VirtioWiring& wiring) : wiring_(wiring) {
-    if (const std::size_t wanted = count(config); wanted > kMostDevices) {
+auto VirtioDevices::needs(const VmConfig& config) -> Needs {
+    const std::size_t places = config.disks.size();
+    const auto ports = std::ranges::count_if(
+        config.disks, [](const virtio::block::BlockConfig& disk) { return disk.root_port; });
+    if (places > kMostDevices) {
         io::throw_input(
             fmt::format("--disk: {} devices are more than the {} that the PCI bus has room for; "
                         "give fewer",
-                        wanted, kMostDevices));
+                        places, kMostDevices));
     }
+    return {.places = static_cast<std::uint32_t>(places),
+            .last_bus = static_cast<std::uint8_t>(ports)};
+}
+
+VirtioDevices::VirtioDevices(const VmConfig& config, const VirtioWiring& wiring) : wiring_(wiring) {
     for (std::uint32_t wire = 0; wire < layout::kPciWires; ++wire) {
         wires_.push_back(std::make_unique<Wire>(wiring_.chip, layout::kPciGsi + wire));
     }
     virtio::block::check_distinct(config.disks);
     for (const virtio::block::BlockConfig& disk : config.disks) {
-        add(std::make_unique<virtio::block::BlockDevice>(disk, wiring_.loop, wiring_.log));
+        add(std::make_unique<virtio::block::BlockDevice>(disk, wiring_.loop, wiring_.log),
+            disk.root_port);
     }
 }
 
@@ -47,7 +53,9 @@ VirtioDevices::~VirtioDevices() {
     }
 }
 
-void VirtioDevices::add(std::unique_ptr<virtio::VirtioDevice> device) {
+// The pin of a device behind a port comes out as the port's own (PCI-to-PCI Bridge Architecture
+// Specification 1.2, 9.1): INTA# of device 0 as INTA#.
+void VirtioDevices::add(std::unique_ptr<virtio::VirtioDevice> device, bool root_port) {
     const std::size_t number = kFirstDevice + slots_.size();
     Slot slot;
     slot.device = std::move(device);
@@ -62,13 +70,21 @@ void VirtioDevices::add(std::unique_ptr<virtio::VirtioDevice> device) {
     slot.stopped = std::make_unique<io::Task>(
         this, [](void* self) noexcept { static_cast<VirtioDevices*>(self)->on_stopped(); });
     slot.function = std::make_unique<virtio::VirtioFunction>(
-        *slot.device, virtio::FunctionWiring{.memory = wiring_.memory,
-                                             .bars = wiring_.bars,
-                                             .pin = *slot.pin,
-                                             .vectors = vectors,
-                                             .loop = wiring_.loop,
-                                             .log = wiring_.log});
-    wiring_.bus.attach({.device = static_cast<std::uint8_t>(number)}, *slot.function);
+        *slot.device, virtio::FunctionWiring{
+                          .memory = wiring_.memory,
+                          .bars = wiring_.bars,
+                          .pin = *slot.pin,
+                          .type = root_port ? pci::PortType::Endpoint : pci::PortType::Integrated,
+                          .vectors = vectors,
+                          .loop = wiring_.loop,
+                          .log = wiring_.log});
+    pci::PciFunction* on_bus = slot.function.get();
+    if (root_port) {
+        slot.port = std::make_unique<pci::RootPort>(++ports_);
+        slot.port->attach(*slot.function);
+        on_bus = slot.port.get();
+    }
+    wiring_.bus.attach({.device = static_cast<std::uint8_t>(number)}, *on_bus);
     slots_.push_back(std::move(slot));
 }
 

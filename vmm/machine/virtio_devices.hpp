@@ -2,11 +2,13 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <vector>
 
 #include "devices/pci/bar_mapper.hpp"
 #include "devices/pci/bus.hpp"
+#include "devices/pci/root_port.hpp"
 #include "devices/shared_irq.hpp"
 #include "devices/virtio/device.hpp"
 #include "devices/virtio_pci/virtio_function.hpp"
@@ -33,8 +35,13 @@ struct VirtioWiring {
 /// Destroyed when no vCPU runs and, once started, stop() has come to its end.
 class VirtioDevices {
   public:
-    /// How many devices `config` names.
-    [[nodiscard]] static std::size_t count(const VmConfig& config) noexcept;
+    /// What the devices that a configuration names need of the PCI buses.
+    struct Needs {
+        std::uint32_t places = 0;   ///< devices of the root bus, from number 1 on
+        std::uint8_t last_bus = 0;  ///< one bus behind each root port
+    };
+    /// Throws io::Error (Fault::Input) when there are more than fit.
+    [[nodiscard]] static Needs needs(const VmConfig& config);
 
     /// Throws io::Error.
     VirtioDevices(const VmConfig& config, const VirtioWiring& wiring);
@@ -62,15 +69,17 @@ class VirtioDevices {
         std::unique_ptr<SharedIrq::Holder> pin;
         std::unique_ptr<io::Task> stopped;
         std::unique_ptr<virtio::VirtioFunction> function;
+        std::unique_ptr<pci::RootPort> port;  ///< which it is behind, if any
     };
 
-    void add(std::unique_ptr<virtio::VirtioDevice> device);
+    void add(std::unique_ptr<virtio::VirtioDevice> device, bool root_port);
     void on_stopped() noexcept;
 
     // Wiring.
     const VirtioWiring wiring_;
     std::vector<std::unique_ptr<Wire>> wires_;
     std::vector<Slot> slots_;
+    std::uint8_t ports_ = 0;
     // State: the loop's thread.
     std::size_t running_ = 0;
     io::Task* stopped_ = nullptr;

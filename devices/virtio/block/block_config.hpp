@@ -15,8 +15,9 @@ struct DiskConfig {
 /// A disk as a guest sees it.
 struct BlockConfig {
     DiskConfig disk{};
-    std::string id{};     ///< what the guest sees as serial number; at most kIdSize bytes
-    unsigned queues = 1;  ///< 1 to BlockDevice::kMaxQueues
+    std::string id{};        ///< what the guest sees as serial number; at most kIdSize bytes
+    unsigned queues = 1;     ///< 1 to BlockDevice::kMaxQueues
+    bool root_port = false;  ///< for the machine: it is placed behind a PCIe root port of its own
 };
 
 }  // namespace cxlvm::virtio::block

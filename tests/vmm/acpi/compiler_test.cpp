@@ -97,10 +97,12 @@ TEST_F(AcpiCompiler, reads_the_wires_of_the_root_bus_as_they_are_meant) {
     AcpiConfig config = machine(1);
     EXPECT_THAT(round_trip(dsdt(config), "without"), testing::Not(testing::HasSubstr("_PRT")));
     config.pci_devices = 31;
+    config.last_bus = 5;
     const TableBytes table = dsdt(config);
     const std::string text = round_trip(table, "dsdt");
     EXPECT_THAT(text, testing::HasSubstr("0 Errors, 0 Warnings"));
     EXPECT_THAT(text, testing::HasSubstr("_PRT, Package (0x1F)"));
+    EXPECT_THAT(text, testing::ContainsRegex("0x0005, *// Range Maximum"));
     EXPECT_THAT(text, testing::ContainsRegex("0x0001FFFF, *\n *Zero, *\n *Zero, *\n *0x11"));
     EXPECT_THAT(text, testing::ContainsRegex("0x001FFFFF, *\n *Zero, *\n *Zero, *\n *0x17"));
     const TableBytes again = recompiled();
@@ -117,7 +119,7 @@ TEST_F(AcpiCompiler, reads_the_data_tables_as_they_are_meant) {
     const std::string apic = round_trip(madt(config.apic_ids), "madt");
     EXPECT_THAT(apic, testing::HasSubstr("Processor x2Apic ID : 0000012B"));
     EXPECT_THAT(apic, testing::HasSubstr("[Local x2APIC NMI]"));
-    EXPECT_THAT(round_trip(mcfg(), "mcfg"), testing::HasSubstr("00000000E0000000"));
+    EXPECT_THAT(round_trip(mcfg(0), "mcfg"), testing::HasSubstr("00000000E0000000"));
     EXPECT_THAT(round_trip(xsdt(std::array{Gpa(0xe2000), Gpa(0xe3000)}), "xsdt"),
                 testing::HasSubstr("00000000000E3000"));
     for (const std::string& said : {fixed, apic}) {

@@ -26,7 +26,7 @@ VmConfig everything() {
     vm.shutdown_timeout = 0;
     vm.kvm = "fd=7";
     vm.disks = {{.disk = {.path = "a,b", .read_only = true}, .id = "root"},
-                {.disk = {.path = "fd=8", .direct = true}, .queues = 4}};
+                {.disk = {.path = "fd=8", .direct = true}, .queues = 4, .root_port = true}};
     return vm;
 }
 
@@ -59,6 +59,7 @@ TEST(Json, ReadsWhatItWrites) {
             EXPECT_EQ(back.disks[i].disk.direct, vm.disks[i].disk.direct);
             EXPECT_EQ(back.disks[i].id, vm.disks[i].id);
             EXPECT_EQ(back.disks[i].queues, vm.disks[i].queues);
+            EXPECT_EQ(back.disks[i].root_port, vm.disks[i].root_port);
         }
     }
 }

@@ -60,7 +60,7 @@ TEST(VmOptions, TakeWhatTheyGiveBack) {
     const std::vector<std::pair<std::string_view, std::string_view>> cases = {
         {"boot", "pvh"},           {"cmdline", "a b=c,d"},
         {"cmdline", ""},           {"cpus", "8,sockets=2,cores=2,threads=2"},
-        {"disk", "a,,b,readonly"}, {"disk", "fd=3,direct,queues=4,id=root"},
+        {"disk", "a,,b,readonly"}, {"disk", "fd=3,direct,queues=4,id=root,root-port"},
         {"initrd", "i"},           {"kernel", "k"},
         {"kvm", "fd=3"},           {"memory", "3G,thp"},
         {"memory", "1G,shared"},   {"memory", "2M,hugepages=2M,prefault,numa=0"},

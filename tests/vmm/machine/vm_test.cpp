@@ -89,6 +89,22 @@ TEST_F(VmTest, HasItsDisksOnThePciBusInTheirOrder) {
     EXPECT_NE(text.find("3 functions on 1 buses"), std::string::npos) << text;
 }
 
+TEST_F(VmTest, PutsDevicesBehindRootPortsOfTheirOwn) {
+    const Image image(serial_file_ + ".disk");
+    VmConfig config = config_with_output("");
+    config.boot.cmdline = "exits=0";
+    const virtio::block::BlockConfig behind{.disk = {.path = image.path(), .read_only = true},
+                                            .root_port = true};
+    config.disks = {behind, {.disk = behind.disk}, behind};
+    Vm vm(config, log_);
+    EXPECT_EQ(vm.run(), ExitReason::PowerOff);
+    const std::string text = output();
+    EXPECT_NE(text.find("00:01.0 1b36:000c class 060400"), std::string::npos) << text;
+    EXPECT_NE(text.find("00:02.0 1af4:1042 class 018000"), std::string::npos) << text;
+    EXPECT_NE(text.find("00:03.0 1b36:000c class 060400"), std::string::npos) << text;
+    EXPECT_NE(text.find("agree"), std::string::npos) << text;
+}
+
 TEST_F(VmTest, LocksItsDisksForAsLongAsItLives) {
     const Image image(serial_file_ + ".disk");
     VmConfig config = this->config("");
