@@ -21,7 +21,7 @@ truncate -s 1M cut.img
 vm_start --kernel "$kernels/6.1/bzImage" --initrd "$kernels/6.1/initrd" --initrd "$kernels/6.1/extra" \
     --memory 640M --cpus 2 --cmdline "console=ttyS0 quiet panic=-1 job=disk" \
     --disk main.img,id=main-disk,queues=2 --disk fixed.img,readonly --disk small/full.img \
-    --disk cut.img
+    --disk cut.img,root-port
 vm_expect "disk: lspci ends" 300
 tr -d '\r' <"$vm/console" | sed -n '/disk: lspci begins/,/disk: lspci ends/p' | sed '1d;$d' >lspci.txt
 # pciutils 3.9 has no name for the configuration access window of virtio 1.2, 4.1.4.9.
