@@ -2,7 +2,10 @@
 #include "vmm/boot/elf_sections.hpp"
 
 #include <algorithm>
+#include <cstddef>
 #include <span>
+#include <string>
+#include <string_view>
 
 #include "io/bits.hpp"
 
@@ -34,7 +37,8 @@ std::vector<Run> constant_runs(const Segment& segment, bool is_writable,
             continue;
         }
         const std::uint64_t begin = section.offset - segment.offset;
-        const bool constant = !section.is_code && !(is_writable && section.is_writable);
+        const bool constant =
+            !section.is_code && !section.is_read_at_start && !(is_writable && section.is_writable);
         if (constant && begin >= end) {
             if (joins) {
                 runs.back().end = begin + section.size;
@@ -58,6 +62,33 @@ Run whole_pages(const Run& run, std::uint64_t skew) {
                                        : Run{.begin = begin - skew, .end = end - skew};
 }
 
+/// The section header string table; empty where it cannot be believed.
+class SectionNames {
+  public:
+    SectionNames(const Image& file, const std::vector<Elf64_Shdr>& headers, std::size_t index)
+        : file_(file) {
+        if (index < headers.size() && headers[index].sh_offset <= file.size() &&
+            headers[index].sh_size <= file.size() - headers[index].sh_offset) {
+            offset_ = headers[index].sh_offset;
+            size_ = headers[index].sh_size;
+        }
+    }
+
+    [[nodiscard]] bool is(const Elf64_Shdr& section, std::string_view name) const {
+        std::string found(name.size() + 1, ' ');
+        if (section.sh_name > size_ || found.size() > size_ - section.sh_name) {
+            return false;
+        }
+        file_.read(offset_ + section.sh_name, std::as_writable_bytes(std::span(found)));
+        return found.starts_with(name) && found.back() == '\0';
+    }
+
+  private:
+    const Image& file_;
+    std::uint64_t offset_ = 0;
+    std::uint64_t size_ = 0;
+};
+
 }  // namespace
 
 std::vector<Section> loaded_sections(const Image& file, const Elf64_Ehdr& header) {
@@ -68,6 +99,7 @@ std::vector<Section> loaded_sections(const Image& file, const Elf64_Ehdr& header
     }
     std::vector<Elf64_Shdr> headers(header.e_shnum);
     file.read(header.e_shoff, std::as_writable_bytes(std::span(headers)));
+    const SectionNames names(file, headers, header.e_shstrndx);
     std::vector<Section> sections;
     for (const Elf64_Shdr& section : headers) {
         if (section.sh_type != SHT_NULL && section.sh_type != SHT_NOBITS &&
@@ -76,7 +108,8 @@ std::vector<Section> loaded_sections(const Image& file, const Elf64_Ehdr& header
             sections.push_back({.offset = section.sh_offset,
                                 .size = section.sh_size,
                                 .is_code = (section.sh_flags & SHF_EXECINSTR) != 0,
-                                .is_writable = (section.sh_flags & SHF_WRITE) != 0});
+                                .is_writable = (section.sh_flags & SHF_WRITE) != 0,
+                                .is_read_at_start = names.is(section, ".BTF")});
         }
     }
     std::ranges::sort(sections, {}, &Section::offset);

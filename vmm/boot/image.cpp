@@ -28,14 +28,14 @@ struct Part {
     std::uint64_t end;
 };
 
-/// What of a range is mapped: whole pages. Where a huge page lies in it, one at an end of which it
-/// has less than half is left whole for a copy.
+/// What of a range is mapped: whole pages. Where it reaches into several huge pages, the first and
+/// the last are left whole for a copy when less than half of them would be mapped.
 Part mapped_part(Gpa base, std::uint64_t size) noexcept {
     const std::uint64_t first = io::align_up(base.value(), kPageSize) - base.value();
     const std::uint64_t last = size - std::min(size, (base.value() + size) % kPageSize);
     const std::uint64_t first_huge = io::align_up(base.value(), kHugePage) - base.value();
     const std::uint64_t last_huge = size - std::min(size, (base.value() + size) % kHugePage);
-    if (first_huge >= last_huge) {
+    if (first_huge > last_huge) {
         return {.begin = std::min(first, last), .end = last};
     }
     return {.begin = first_huge - first < kHugePage / 2 ? first_huge : first,

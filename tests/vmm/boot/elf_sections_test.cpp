@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "vmm/boot/elf_sections.hpp"
 
+#include <algorithm>
 #include <cstring>
+#include <string_view>
 
 #include "tests/vmm/boot/image_builder.hpp"
 
@@ -76,6 +78,33 @@ TEST(LoadedSections, AreNoneWhereTheHeadersCannotBeBelieved) {
     EXPECT_TRUE(sections_of(with_header(file, [](Elf64_Ehdr& h) { h.e_shentsize = 40; })).empty());
     EXPECT_TRUE(sections_of(with_header(file, [](Elf64_Ehdr& h) { h.e_shnum = 0xffff; })).empty());
     EXPECT_TRUE(sections_of(with_sections({section(~0ULL - 3, 0x20)})).empty());
+}
+
+TEST(LoadedSections, KnowsTypeInformationByItsWholeName) {
+    constexpr std::string_view kNames(".BTF\0.BTF_ids\0.BTF", 18);  // the last one has no end
+    Elf64_Shdr types = section(0x1000, 0x20);
+    Elf64_Shdr ids = section(0x2000, 0x20);
+    ids.sh_name = 5;
+    Elf64_Shdr cut_off = section(0x2800, 0x20);
+    cut_off.sh_name = 14;
+    Elf64_Shdr beyond = section(0x3000, 0x20);
+    beyond.sh_name = ~0U;
+    const Elf64_Shdr names = section(0x3100, kNames.size(), 0);
+    Bytes file = with_header(with_sections({types, ids, cut_off, beyond, names}),
+                             [](Elf64_Ehdr& h) { h.e_shstrndx = 4; });
+    const auto text = std::as_bytes(std::span(kNames));
+    ASSERT_GE(file.size(), 0x3100 + kNames.size());
+    std::ranges::copy(text, file.begin() + 0x3100);
+    const auto sections = sections_of(file);
+    ASSERT_EQ(sections.size(), 4U);
+    EXPECT_TRUE(sections[0].is_read_at_start);
+    EXPECT_FALSE(sections[1].is_read_at_start);
+    EXPECT_FALSE(sections[2].is_read_at_start);
+    EXPECT_FALSE(sections[3].is_read_at_start);
+    const auto nameless =
+        sections_of(with_header(file, [](Elf64_Ehdr& h) { h.e_shstrndx = SHN_XINDEX; }));
+    ASSERT_EQ(nameless.size(), 4U);
+    EXPECT_FALSE(nameless[0].is_read_at_start);
 }
 
 constexpr std::uint64_t kMiB = 1U << 20;
@@ -178,6 +207,17 @@ TEST(SplitBySections, SectionsThatOverlapCodeAreNotConstant) {
             EXPECT_FALSE(piece.constant);
         }
     }
+}
+
+TEST(SplitBySections, LeavesWhatIsReadAtTheStartToBeCopied) {
+    Section types = table(4 * kMiB, 2 * kMiB);
+    types.is_read_at_start = true;
+    const auto parts =
+        split_by_sections(kSegment, false, {table(0, 4 * kMiB), types, table(6 * kMiB, 10 * kMiB)});
+    ASSERT_EQ(parts.size(), 4U);
+    EXPECT_EQ(parts[0], part(0, 4 * kMiB, true));
+    EXPECT_EQ(parts[1], part(4 * kMiB, 6 * kMiB, false));
+    EXPECT_EQ(parts[2], part(6 * kMiB, 16 * kMiB, true));
 }
 
 TEST(SplitBySections, LeavesASegmentWholeWithoutAWorthwhileRunOfItsOwn) {
