@@ -13,7 +13,11 @@ ByteRing::ByteRing(std::size_t capacity, const std::string& what)
     : memory_({.size = capacity,
                .protection = PROT_READ | PROT_WRITE,
                .flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE},
-              what) {}
+              what) {
+    // Most of it is never touched. Next to other memory it may become part of a huge page, which is
+    // cleared as a whole at the first byte. Fails where there are none, which is as good.
+    static_cast<void>(::madvise(memory_.bytes().data(), memory_.size(), MADV_NOHUGEPAGE));
+}
 
 std::size_t ByteRing::append(std::span<const std::byte> data) noexcept {
     const std::span<std::byte> memory = memory_.bytes();
