@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "io/fd.hpp"
@@ -59,6 +60,9 @@ class KvmVm {
     explicit KvmVm(const Kvm& kvm);
 
     [[nodiscard]] int fd() const noexcept { return fd_.get(); }
+    /// Gives the descriptor up: whoever has it ends the VM by closing it. Nothing else may be
+    /// called any more.
+    [[nodiscard]] io::Fd release() noexcept { return std::move(fd_); }
 
     /// Local APIC ids of 32 bits where the interface has 8, and 255 as an id like any other instead
     /// of "all processors" (KVM_CAP_X2APIC_API). From then on bits 31 to 8 of a message interrupt's

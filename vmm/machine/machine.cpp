@@ -110,6 +110,16 @@ Vm::Machine::Listening::Listening(AddressSpace& space, MemoryListener& listener)
     space_.add_listener(listener_);
 }
 
+Vm::Machine::Closing::~Closing() {
+    try {
+        const auto fd = std::make_shared<io::Fd>();
+        *fd = vm_.release();
+        thread_ = io::Thread("cxlvm-closer", [fd] { fd->reset(); });
+    } catch (...) {
+        return;  // no memory or no thread: it is closed by now, or with vm_
+    }
+}
+
 Vm::Machine::Connected::Connected(AddressSpace& space, DoorbellHost& host) noexcept
     : space_(space) {
     space_.connect_doorbells(host);
@@ -128,6 +138,7 @@ Vm::Machine::Machine(const VmConfig& config, io::Log& log, io::EventLoop* embedd
       pci_needs_(VirtioDevices::needs(config_)),
       loader_("cxlvm-loader", [this] { load(); }),
       vm_(make_vm(kvm_, apic_ids_, cpuid_)),
+      vm_closing_(vm_, closer_),
       loop_(embedder_loop != nullptr ? *embedder_loop : own_loop_.emplace()),
       loop_is_ours_(embedder_loop == nullptr),
       ended_("the end of the machine"),

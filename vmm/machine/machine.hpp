@@ -102,6 +102,19 @@ class Vm::Machine final : private SystemEventSink, private VcpuOwner {
         AddressSpace& space_;
     };
 
+    /// Ends the VM on a thread that it starts: KVM waits for grace periods of RCU there as well.
+    class Closing {
+      public:
+        Closing(KvmVm& vm, io::Thread& thread) noexcept : vm_(vm), thread_(thread) {}
+        Closing(const Closing&) = delete;
+        Closing& operator=(const Closing&) = delete;
+        ~Closing();
+
+      private:
+        KvmVm& vm_;
+        io::Thread& thread_;
+    };
+
     /// On the loader's thread.
     void load() noexcept;
     [[nodiscard]] boot::LoadedGuest loaded(const BuildCheckpoint& checkpoint);
@@ -136,6 +149,7 @@ class Vm::Machine final : private SystemEventSink, private VcpuOwner {
     // The host's side.
     Kvm kvm_;
     const std::vector<cpu::CpuidEntry> cpuid_;
+    io::Thread closer_;  ///< ends the VM while the memory is released
     GuestMemory memory_;
     const Placement placement_;
     const VirtioDevices::Needs pci_needs_;
@@ -143,6 +157,7 @@ class Vm::Machine final : private SystemEventSink, private VcpuOwner {
     std::promise<boot::LoadedGuest> loading_;
     io::Thread loader_;
     KvmVm vm_;
+    Closing vm_closing_;
     std::optional<io::EventLoop> own_loop_;
     io::EventLoop& loop_;
     const bool loop_is_ours_;
