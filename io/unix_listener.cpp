@@ -30,8 +30,11 @@ std::string named(const UnixListener::Config& config) {
 sockaddr_un address_of(const UnixListener::Config& config) {
     const auto address = unix_address(config.path);
     if (!address) {
-        throw_input(fmt::format("{}: the path of a socket has 1 to {} bytes; {}", named(config),
-                                kMaxUnixPath, config.path.empty() ? "give one" : "shorten it"));
+        throw_input(
+            config.path.empty()
+                ? fmt::format("{}: the path of the socket is empty; give one", config.option)
+                : fmt::format("{}: the path of a socket has at most {} bytes; shorten it",
+                              named(config), kMaxUnixPath));
     }
     return *address;
 }
