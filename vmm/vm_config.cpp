@@ -102,6 +102,19 @@ void validate(const virtio::block::BlockConfig& disk) {
     }
 }
 
+void validate(const virtio::vsock::VsockConfig& vsock) {
+    using virtio::vsock::kMaxGuestCid;
+    using virtio::vsock::kMinGuestCid;
+    if (vsock.cid < kMinGuestCid || vsock.cid > kMaxGuestCid) {
+        io::throw_input(fmt::format("--vsock: cid {}; give a number from {} to {}",
+                                    vsock.cid == 0 ? "is missing" : "is reserved", kMinGuestCid,
+                                    kMaxGuestCid));
+    }
+    if (vsock.path.empty()) {
+        io::throw_input("--vsock: path is missing; give that of the socket to be made");
+    }
+}
+
 }  // namespace
 
 void validate(const VmConfig& config) {
@@ -111,6 +124,9 @@ void validate(const VmConfig& config) {
     validate(config.serial);
     for (const virtio::block::BlockConfig& disk : config.disks) {
         validate(disk);
+    }
+    if (config.vsock) {
+        validate(*config.vsock);
     }
     if (config.kvm.empty()) {
         io::throw_input("--kvm: the device's path is empty; give /dev/kvm");

@@ -9,6 +9,7 @@
 #include "vmm/boot/boot.hpp"
 #include "vmm/config/disk_option.hpp"
 #include "vmm/config/vm_keys.hpp"
+#include "vmm/config/vsock_option.hpp"
 
 namespace cxlvm::config {
 
@@ -227,6 +228,7 @@ constexpr VmOption kOptions[] = {
       "how long a guest may take to power off when asked to; 0 is for ever"},
      kShutdownTimeout,
      reset_member<&VmConfig::shutdown_timeout>},
+    kVsockOption,
 };
 
 }  // namespace

@@ -9,6 +9,7 @@
 #include "devices/pci/spec.hpp"
 #include "devices/virtio/block/block_device.hpp"
 #include "devices/virtio/block/disk_file.hpp"
+#include "devices/virtio/vsock/vsock_device.hpp"
 #include "io/error.hpp"
 #include "vmm/layout.hpp"
 
@@ -23,7 +24,7 @@ constexpr std::size_t kMostDevices = pci::kDevicesPerBus - kFirstDevice;
 }  // namespace
 
 auto VirtioDevices::needs(const VmConfig& config) -> Needs {
-    const std::size_t places = config.disks.size();
+    const std::size_t places = config.disks.size() + (config.vsock ? 1 : 0);
     const auto ports = std::ranges::count_if(
         config.disks, [](const virtio::block::BlockConfig& disk) { return disk.root_port; });
     if (places > kMostDevices) {
@@ -44,6 +45,10 @@ VirtioDevices::VirtioDevices(const VmConfig& config, const VirtioWiring& wiring)
     for (const virtio::block::BlockConfig& disk : config.disks) {
         add(std::make_unique<virtio::block::BlockDevice>(disk, wiring_.loop, wiring_.log),
             disk.root_port);
+    }
+    if (config.vsock) {
+        add(std::make_unique<virtio::vsock::VsockDevice>(*config.vsock, wiring_.loop, wiring_.log),
+            false);
     }
 }
 

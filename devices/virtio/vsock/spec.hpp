@@ -23,10 +23,8 @@ inline constexpr std::uint64_t kFeatureSeqpacket = feature(1);
 /// Configuration space (5.10.4): guest_cid, 8 bytes.
 inline constexpr std::size_t kConfigSize = 8;
 
-// Context identifiers (5.10.4): 0, 1 and all ones are reserved, and so are the upper 32 bits.
+/// Context identifier of the host (5.10.4).
 inline constexpr std::uint64_t kHostCid = 2;
-inline constexpr std::uint64_t kMinGuestCid = 3;
-inline constexpr std::uint64_t kMaxGuestCid = 0xffff'fffe;
 
 /// Begins every packet (5.10.6).
 struct [[gnu::packed]] PacketHeader {

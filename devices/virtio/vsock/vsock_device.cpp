@@ -30,22 +30,23 @@ constexpr int kBacklog = 128;
 /// "_" and the longest number.
 constexpr std::size_t kPortSuffix = 11;
 
-std::uint32_t checked_cid(std::uint64_t cid) {
+std::uint32_t checked_cid(std::uint32_t cid) {
     if (cid < kMinGuestCid || cid > kMaxGuestCid) {
         io::throw_input(
             fmt::format("--vsock: cid={}: give {} to {}; the others have meanings of "
                         "their own",
                         cid, kMinGuestCid, kMaxGuestCid));
     }
-    return static_cast<std::uint32_t>(cid);
+    return cid;
 }
 
 const std::string& checked_path(const std::string& path) {
     if (path.empty() || path.size() + kPortSuffix > io::kMaxUnixPath) {
-        io::throw_input(fmt::format(
-            "--vsock: path={}: a path has 1 to {} bytes, so that the number of a port fits behind "
-            "it; {}",
-            path, io::kMaxUnixPath - kPortSuffix, path.empty() ? "give one" : "shorten it"));
+        io::throw_input(path.empty()
+                            ? std::string("--vsock: path is missing; give one")
+                            : fmt::format("--vsock: path={}: it has at most {} bytes, so that the "
+                                          "number of a port fits behind it; shorten it",
+                                          path, io::kMaxUnixPath - kPortSuffix));
     }
     return path;
 }
@@ -58,9 +59,10 @@ std::array<std::byte, kConfigSize> config_space(std::uint64_t cid) {
 
 }  // namespace
 
-VsockDevice::VsockDevice(const VsockConfig& config, io::EventLoop& loop, io::Log& log)
+VsockDevice::VsockDevice(const VsockConfig& config, io::EventLoop& loop, io::Log& log,
+                         std::chrono::milliseconds tick)
     : cid_(checked_cid(config.cid)),
-      tick_length_(config.tick),
+      tick_length_(tick),
       config_space_(config_space(cid_)),
       loop_(loop),
       log_(log),

@@ -14,19 +14,13 @@
 #include "devices/virtio/vsock/connection_table.hpp"
 #include "devices/virtio/vsock/receive_queue.hpp"
 #include "devices/virtio/vsock/spec.hpp"
+#include "devices/virtio/vsock/vsock_config.hpp"
 #include "io/event_loop.hpp"
 #include "io/log.hpp"
 #include "io/operations.hpp"
 #include "io/unix_listener.hpp"
 
 namespace cxlvm::virtio::vsock {
-
-struct VsockConfig {
-    std::uint64_t cid = kMinGuestCid;  ///< the guest's: kMinGuestCid to kMaxGuestCid
-    std::string path{};                ///< of the host's socket
-    /// Connections that are half open for Connection::kPatience of these end.
-    std::chrono::milliseconds tick{1000};
-};
 
 /// Spec:       virtio 1.2, 5.10.
 /// Implements: stream sockets between the guest and unix sockets of the host's, with credit both
@@ -42,8 +36,9 @@ class VsockDevice final : public VirtioDevice, private Connection::Owner {
   public:
     /// Throws Error as UnixListener does, and Input for a cid out of range or a path too long for
     /// the sockets of the ports. All outlive this, which is destroyed when the loop does not run
-    /// any longer.
-    VsockDevice(const VsockConfig& config, io::EventLoop& loop, io::Log& log);
+    /// any longer. A connection that is half open for Connection::kPatience ticks ends.
+    VsockDevice(const VsockConfig& config, io::EventLoop& loop, io::Log& log,
+                std::chrono::milliseconds tick = std::chrono::seconds(1));
     VsockDevice(const VsockDevice&) = delete;
     VsockDevice& operator=(const VsockDevice&) = delete;
     ~VsockDevice() override;

@@ -104,6 +104,9 @@ INSTANTIATE_TEST_SUITE_P(
                 {"--serial", "null,pty"},
                 35,
                 {"--serial: 'null,pty': these exclude one another"}},
+        BadCase{"NoCid", {"--vsock", "path=s"}, 35, {"--vsock: cid is missing", "from 3 to"}},
+        BadCase{"CidOfTheHost", {"--vsock", "cid=2,path=s"}, 35, {"--vsock: cid=2: "}},
+        BadCase{"NoSocketPath", {"--vsock", "cid=3"}, 35, {"--vsock: path is missing"}},
         BadCase{
             "UnknownLevel", {"--log", "loud"}, 35, {"--log: level=loud: give one of off, error"}},
         BadCase{

@@ -170,6 +170,15 @@ INSTANTIATE_TEST_SUITE_P(
                 35,
                 {"--serial: cannot make the socket @/none/socket: No such file or directory; make "
                  "its folder first"}},
+        BadCase{"VsockInNoFolder",
+                {"--serial", "null", "--vsock", "cid=3,path=@/none/socket"},
+                35,
+                {"--vsock: cannot make the socket @/none/socket: No such file or directory; make "
+                 "its folder first"}},
+        BadCase{"VsockIsAFile",
+                {"--serial", "null", "--vsock", "cid=3,path=@/text"},
+                35,
+                {"--vsock: @/text: it is there, and no socket; remove it"}},
         BadCase{"SocketIsAFile",
                 {"--serial", "unix=@/text"},
                 35,

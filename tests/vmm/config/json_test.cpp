@@ -27,6 +27,7 @@ VmConfig everything() {
     vm.kvm = "fd=7";
     vm.disks = {{.disk = {.path = "a,b", .read_only = true}, .id = "root"},
                 {.disk = {.path = "fd=8", .direct = true}, .queues = 4, .root_port = true}};
+    vm.vsock = {.cid = 0xffff'fffe, .path = "/run/v,s"};
     return vm;
 }
 
@@ -52,6 +53,11 @@ TEST(Json, ReadsWhatItWrites) {
         EXPECT_EQ(back.serial.path, vm.serial.path);
         EXPECT_EQ(back.shutdown_timeout, vm.shutdown_timeout);
         EXPECT_EQ(back.kvm, vm.kvm);
+        ASSERT_EQ(back.vsock.has_value(), vm.vsock.has_value());
+        if (vm.vsock) {
+            EXPECT_EQ(back.vsock->cid, vm.vsock->cid);
+            EXPECT_EQ(back.vsock->path, vm.vsock->path);
+        }
         ASSERT_EQ(back.disks.size(), vm.disks.size());
         for (std::size_t i = 0; i < vm.disks.size(); ++i) {
             EXPECT_EQ(back.disks[i].disk.path, vm.disks[i].disk.path);
@@ -138,6 +144,8 @@ TEST(Json, RefusesAValueOfAnotherTypeAndNamesIt) {
         {R"({"cpus": {"count": "2"}})", "f: cpus: count"},
         {R"({"disk": ["a", 7]})", "f: disk"},
         {R"({"disk": [["a"]]})", "f: disk"},
+        {R"({"vsock": {"cid": "3"}})", "f: vsock: cid"},
+        {R"({"vsock": ["cid=3", "cid=4"]})", "f: vsock"},
         {R"({"disk": [{"path": 7}]})", "f: disk: path"},
         {R"({"cpus": -2})", "whole number"},
         {R"({"cpus": 1.5})", "whole number"},

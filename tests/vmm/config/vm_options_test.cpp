@@ -48,6 +48,7 @@ TEST(VmOptions, GiveBackTheDefaultsThatTheyReset) {
     vm.shutdown_timeout = 1;
     vm.kvm = "x";
     vm.disks = {{.disk = {.path = "d", .read_only = true, .direct = true}, .id = "i", .queues = 2}};
+    vm.vsock = {.cid = 3, .path = "s"};
     for (const Option<VmConfig>& option : vm_options()) {
         option.reset(vm);
         for (const Key<VmConfig>& key : option.keys) {
@@ -58,15 +59,26 @@ TEST(VmOptions, GiveBackTheDefaultsThatTheyReset) {
 
 TEST(VmOptions, TakeWhatTheyGiveBack) {
     const std::vector<std::pair<std::string_view, std::string_view>> cases = {
-        {"boot", "pvh"},           {"cmdline", "a b=c,d"},
-        {"cmdline", ""},           {"cpus", "8,sockets=2,cores=2,threads=2"},
-        {"disk", "a,,b,readonly"}, {"disk", "fd=3,direct,queues=4,id=root,root-port"},
-        {"initrd", "i"},           {"kernel", "k"},
-        {"kvm", "fd=3"},           {"memory", "3G,thp"},
-        {"memory", "1G,shared"},   {"memory", "2M,hugepages=2M,prefault,numa=0"},
-        {"serial", "unix=/s"},     {"serial", "pty"},
-        {"serial", "file=a,,b"},   {"serial", "null"},
-        {"no-cache", "true"},      {"shutdown-timeout", "0"},
+        {"boot", "pvh"},
+        {"cmdline", "a b=c,d"},
+        {"cmdline", ""},
+        {"cpus", "8,sockets=2,cores=2,threads=2"},
+        {"disk", "a,,b,readonly"},
+        {"disk", "fd=3,direct,queues=4,id=root,root-port"},
+        {"initrd", "i"},
+        {"kernel", "k"},
+        {"kvm", "fd=3"},
+        {"memory", "3G,thp"},
+        {"memory", "1G,shared"},
+        {"memory", "2M,hugepages=2M,prefault,numa=0"},
+        {"serial", "unix=/s"},
+        {"serial", "pty"},
+        {"serial", "file=a,,b"},
+        {"serial", "null"},
+        {"no-cache", "true"},
+        {"shutdown-timeout", "0"},
+        {"vsock", "cid=4294967294,path=a=b"},
+        {"vsock", "7,path=/s"},
     };
     for (const auto& [name, text] : cases) {
         const VmConfig first = parse(name, text);
@@ -113,6 +125,8 @@ TEST(VmOptions, SetWhatTheirNamesSay) {
     EXPECT_EQ(parse("serial", "file=out").serial.path, "out");
     EXPECT_EQ(parse("shutdown-timeout", "5").shutdown_timeout, 5U);
     EXPECT_EQ(parse("kvm", "/dev/other").kvm, "/dev/other");
+    EXPECT_EQ(parse("vsock", "cid=5,path=s").vsock->cid, 5U);
+    EXPECT_EQ(parse("vsock", "cid=5,path=s").vsock->path, "s");
 }
 
 TEST(VmOptions, AddAnElementEachTimeToAListThatRepeats) {

@@ -129,6 +129,23 @@ TEST_F(VmTest, RefusesOneFileAsTwoDisksThatAreWritten) {
     }
 }
 
+TEST_F(VmTest, HasItsSocketsBehindItsDisksAndRemovesTheirFile) {
+    const Image image(serial_file_ + ".disk");
+    VmConfig config = config_with_output("");
+    config.boot.cmdline = "exits=0";
+    config.disks = {{.disk = {.path = image.path()}}};
+    config.vsock = {.cid = 3, .path = serial_file_ + ".vsock"};
+    {
+        Vm vm(config, log_);
+        EXPECT_TRUE(std::filesystem::is_socket(config.vsock->path));
+        EXPECT_THROW(Vm(config, log_), io::Error);
+        EXPECT_EQ(vm.run(), ExitReason::PowerOff);
+    }
+    EXPECT_FALSE(std::filesystem::exists(config.vsock->path));
+    const std::string text = output();
+    EXPECT_NE(text.find("00:02.0 1af4:1053 "), std::string::npos) << text;
+}
+
 TEST_F(VmTest, RefusesMoreDevicesThanTheBusHasRoomFor) {
     const Image image(serial_file_ + ".disk");
     VmConfig config = this->config("");

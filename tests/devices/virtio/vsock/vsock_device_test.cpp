@@ -37,7 +37,7 @@ TEST_F(VsockDeviceTest, WhatCannotBeIsRefusedAtSetUp) {
         return "";
     };
     const std::string path = folder_.file("other.sock");
-    for (const std::uint64_t cid : {0ULL, 1ULL, 2ULL, 0xffff'ffffULL, 0x1'0000'0003ULL}) {
+    for (const std::uint32_t cid : {0U, 1U, 2U, 0xffff'ffffU}) {
         EXPECT_NE(message({.cid = cid, .path = path}).find("--vsock: cid="), std::string::npos)
             << cid;
     }

@@ -123,7 +123,7 @@ class VsockFixture : public testing::Test {
     static constexpr std::uint16_t kReceiveCount = 16;
 
     void make(std::chrono::milliseconds tick = std::chrono::seconds(1000)) {
-        device_.emplace(VsockConfig{.cid = kCid, .path = path_, .tick = tick}, loop_, log_);
+        device_.emplace(VsockConfig{.cid = kCid, .path = path_}, loop_, log_, tick);
         device_->attach(host_);
         rings_.clear();
         for (const QueueLimits& limits : device_->queues()) {
