@@ -16,6 +16,8 @@ lib=$CXLVM_SOURCE_DIR/tests/lab/lib
 source "$lib/packages.sh"
 # shellcheck source-path=SCRIPTDIR source=../../tests/lab/lib/kernels.sh
 source "$lib/kernels.sh"
+# shellcheck source-path=SCRIPTDIR source=../../tests/lab/lib/initramfs.sh
+source "$lib/initramfs.sh"
 # shellcheck source-path=SCRIPTDIR source=../../tests/lab/lib/emulator.sh
 source "$lib/emulator.sh"
 # shellcheck source-path=SCRIPTDIR source=../../tests/lab/lib/outer.sh

@@ -11,6 +11,8 @@ CXLVM_BUILD_DIR=$(realpath -m "${CXLVM_BUILD_DIR:-$CXLVM_SOURCE_DIR/build}")
 source "$here/lib/packages.sh"
 # shellcheck source-path=SCRIPTDIR source=lib/kernels.sh
 source "$here/lib/kernels.sh"
+# shellcheck source-path=SCRIPTDIR source=lib/initramfs.sh
+source "$here/lib/initramfs.sh"
 # shellcheck source-path=SCRIPTDIR source=lib/emulator.sh
 source "$here/lib/emulator.sh"
 # shellcheck source-path=SCRIPTDIR source=lib/outer.sh

@@ -13,6 +13,8 @@ scenario_folder=$CXLVM_BUILD_DIR/scenarios
 source "$here/lib/packages.sh"
 # shellcheck source-path=SCRIPTDIR source=lib/kernels.sh
 source "$here/lib/kernels.sh"
+# shellcheck source-path=SCRIPTDIR source=lib/initramfs.sh
+source "$here/lib/initramfs.sh"
 # shellcheck source-path=SCRIPTDIR source=lib/emulator.sh
 source "$here/lib/emulator.sh"
 # shellcheck source-path=SCRIPTDIR source=lib/outer.sh

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 # shellcheck shell=bash
 # Makes the outer machine and runs it: a stock Debian kernel under QEMU's emulation, whose /dev/kvm
-# is real. To be sourced after packages.sh, kernels.sh and emulator.sh by a script that calls outer_begin once;
-# what it makes, and QEMU, go away when that script ends.
+# is real. To be sourced after packages.sh, kernels.sh, initramfs.sh and emulator.sh by a script that
+# calls outer_begin once; what it makes, and QEMU, go away when that script ends.
 
 : "${CXLVM_SOURCE_DIR:?set it before sourcing outer.sh}"
 
@@ -50,12 +50,6 @@ outer_end() {
     fi
 }
 
-# pack FOLDER FILE: the folder as an archive that a kernel takes as part of its initramfs.
-pack() {
-    (cd "$1" && find . -mindepth 1 -print0 | LC_ALL=C sort -z |
-        cpio --null --create --format=newc --owner=0:0 --quiet) >"$2"
-}
-
 # cached_part NAME KEY MAKER ARGUMENT...: prints the file that holds that part of an image; the maker
 # fills a folder, given as its first argument, when no part with this key is there.
 cached_part() {
@@ -76,31 +70,6 @@ cached_part() {
 }
 
 sum_of() { sha256sum "$@" | sha256sum; }
-
-# put_busybox FOLDER: busybox under all its names.
-put_busybox() {
-    local applet
-    mkdir -p "$1"/{bin,proc,sys,dev} || return 1
-    install -m 755 "$(command -v busybox)" "$1/bin/busybox" || return 1
-    while read -r applet; do
-        [[ $applet == busybox ]] || ln -s busybox "$1/bin/$applet" || return 1
-    done < <(busybox --list)
-}
-
-# put_modules FOLDER KERNEL MODULE...: uncompressed, with names that sort in the order of insertion,
-# behind those of first_module.
-put_modules() {
-    local folder=$1 file name number=${first_module:-10}
-    mkdir -p "$folder/modules" || return 1
-    while read -r file; do
-        name=${file##*/}
-        case $name in
-            *.xz) xz -dc "$file" >"$folder/modules/$number-${name%.xz}" ;;
-            *) cp "$file" "$folder/modules/$number-$name" ;;
-        esac || return 1
-        number=$((number + 1))
-    done < <(module_files "${@:2}")
-}
 
 make_outer_base() {
     local folder=$1 kernel=$2
@@ -264,7 +233,7 @@ cxlvm_binary() {
 # beyond the base, an initramfs of its own.
 guest_extra() {
     cached_part "extra-$2-$(sha256sum <<<"$3 $4" | cut -c1-8)" \
-        "$1 $3 $4 $(sum_of "$outer_folder"/lib/outer.sh)" make_extra "$1" "$3" "$4"
+        "$1 $3 $4 $(sum_of "$outer_folder"/lib/{initramfs,outer}.sh)" make_extra "$1" "$3" "$4"
 }
 
 # outer_image OUTER_SERIES FOLDER SERIES...: puts together $outer_work/vmlinuz and image.cpio: the
@@ -277,7 +246,7 @@ outer_image() {
     outer=$(lab_kernel "$1") || return 1
     cp "$outer/vmlinuz" "$outer_work/vmlinuz" || return 1
     part=$(cached_part "outer-$1" "$outer $(busybox | head -1) $(sum_of "$outer_folder"/outer/* \
-        "$CXLVM_SOURCE_DIR"/tests/guest/*.cpp "$outer_folder"/lib/outer.sh)" make_outer_base "$outer") || return 1
+        "$CXLVM_SOURCE_DIR"/tests/guest/*.cpp "$outer_folder"/lib/{initramfs,outer}.sh)" make_outer_base "$outer") || return 1
     parts=("$part")
     if [[ -n ${outer_modules:-}${outer_programs:-} ]]; then
         make_extra "$folder" "$outer" "${outer_modules:-}" "${outer_programs:-}" || return 1
@@ -292,7 +261,7 @@ outer_image() {
         kernels=$folder/lab/kernels/$series
         mkdir -p "$kernels" || return 1
         part=$(cached_part "guest-$series" "$inner $(busybox | head -1) $(sum_of \
-            "$CXLVM_SOURCE_DIR"/tests/guest/{init,*.cpp,jobs/*} "$outer_folder"/lib/outer.sh)" \
+            "$CXLVM_SOURCE_DIR"/tests/guest/{init,*.cpp,jobs/*} "$outer_folder"/lib/{initramfs,outer}.sh)" \
             make_guest "$inner") || return 1
         cp "$part" "$kernels/initrd" || return 1
         if [[ -n ${guest_modules:-}${guest_programs:-} ]]; then
