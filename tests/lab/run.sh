@@ -13,6 +13,8 @@ source "$here/lib/packages.sh"
 source "$here/lib/kernels.sh"
 # shellcheck source-path=SCRIPTDIR source=lib/initramfs.sh
 source "$here/lib/initramfs.sh"
+# shellcheck source-path=SCRIPTDIR source=lib/debian_image.sh
+source "$here/lib/debian_image.sh"
 # shellcheck source-path=SCRIPTDIR source=lib/emulator.sh
 source "$here/lib/emulator.sh"
 # shellcheck source-path=SCRIPTDIR source=lib/outer.sh
@@ -95,6 +97,18 @@ run_shell() {
     "${outer_qemu[@]}"
 }
 
+# put_disk NAME FOLDER: the disk that the scenario wants, for outer_command, and what starts it.
+put_disk() {
+    local kernel image
+    outer_disk=
+    [[ $(scenario_need "$1" disk "") == debian ]] || return 0
+    kernel=$(lab_kernel 6.1) && image=$(debian_image) && mkdir -p "$2/lab/debian" &&
+        debian_initramfs "$kernel" "$2/lab/debian/initrd" || return 1
+    # A newer image may take its place while this run still needs it.
+    outer_disk=$outer_work/disk
+    ln -f "$image" "$outer_disk" 2>/dev/null || cp --sparse=always "$image" "$outer_disk"
+}
+
 # run_machine NAME SECONDS: sets verdict. A machine whose emulation stands still says nothing about
 # what runs in it: it is started once more, and that is said.
 run_machine() {
@@ -152,6 +166,8 @@ run_scenario() {
         verdict="FAIL: $CXLVM_BUILD_DIR/lab cannot be written"
     elif ! put_vmm "$folder"; then
         verdict="FAIL: no cxlvm to test"
+    elif ! put_disk "$name" "$folder"; then
+        verdict="FAIL: the disk could not be made: the lines above say why"
     elif ! outer_image "$(scenario_need "$name" outer 6.1)" "$folder" "${kernels[@]}"; then
         verdict="FAIL: the outer machine could not be made: the lines above say why"
     else

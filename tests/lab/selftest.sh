@@ -15,6 +15,8 @@ source "$here/lib/packages.sh"
 source "$here/lib/kernels.sh"
 # shellcheck source-path=SCRIPTDIR source=lib/initramfs.sh
 source "$here/lib/initramfs.sh"
+# shellcheck source-path=SCRIPTDIR source=lib/debian_image.sh
+source "$here/lib/debian_image.sh"
 # shellcheck source-path=SCRIPTDIR source=lib/emulator.sh
 source "$here/lib/emulator.sh"
 # shellcheck source-path=SCRIPTDIR source=lib/outer.sh
@@ -54,6 +56,24 @@ expect "a need that is stated" "$(scenario_need one memory 1)" 64
 expect "a need that is not stated" "$(scenario_need one time 180)" 180
 expect "the list names purposes" "$(scenario_list | tr -s ' ')" "one something"
 scenario_exists ../one && expect "a scenario outside the folder" found refused
+
+# When the disk with Debian is made: with stand-ins for what asks the archive and what makes it.
+disk_with() (
+    versions=$1 made=$2
+    need_packages() { :; }
+    suite_lists() { touch "$CXLVM_KERNEL_DIR/apt/bookworm/stamp"; }
+    suite_apt() { [[ -z $versions ]] || echo "Inst systemd ($versions)"; }
+    debian_make() { [[ $made == made ]] && echo "$versions" >"$2"; }
+    if image=$(debian_image 2>/dev/null); then cat "$image"; else echo none; fi
+)
+mkdir -p "$CXLVM_KERNEL_DIR/apt/bookworm"
+expect "no disk where none can be made" "$(disk_with 1 fails)" none
+expect "a disk is made" "$(disk_with 1 made)" 1
+expect "and taken the next time" "$(disk_with 1 fails)" 1
+expect "a newer package makes a newer disk" "$(disk_with 2 made)" 2
+expect "which takes the older one's place" "$(find "$CXLVM_DEBIAN_DIR" -name 'image-*' | wc -l)" 1
+expect "one that cannot be made leaves the older one in use" "$(disk_with 3 fails)" 2
+expect "without packages there is none" "$(disk_with "" made)" none
 
 # A bzImage with one sector of set-up behind the boot sector and a payload at offset 0x10 of the
 # rest (Documentation/arch/x86/boot.rst: setup_sects, payload_offset, payload_length).

@@ -10,6 +10,7 @@ outer_folder=$CXLVM_SOURCE_DIR/tests/lab
 outer_cache=$CXLVM_BUILD_DIR/lab/images # parts of images, named by a sum of what went in
 outer_work=                             # this run's own folder
 outer_pid=                              # QEMU
+outer_disk=${outer_disk:-}              # not empty: the outer machine's /dev/vda; writes to it are lost
 outer_keep=${outer_keep:-}              # not empty: keep the folder
 outer_start_time=120                    # seconds until the first sign of life, at most
 outer_silence=60                        # seconds without one: it gives one every 5
@@ -107,6 +108,7 @@ make_extra() {
 # package_of PROGRAM: the Debian package that has it, when that has another name.
 package_of() {
     case $1 in
+        e2fsck) echo e2fsprogs ;;
         lspci) echo pciutils ;;
         *) echo "$1" ;;
     esac
@@ -287,6 +289,10 @@ outer_command() {
         -m "$1" -nodefaults -no-user-config -display none -no-reboot
         -kernel "$outer_work/vmlinuz" -initrd "$outer_work/image.cpio"
         -append "console=ttyS0 quiet panic=-1 mitigations=off $2" "${@:3}")
+    if [[ -n $outer_disk ]]; then
+        outer_qemu+=(-drive "file=$outer_disk,format=raw,if=none,id=disk,snapshot=on"
+            -device "virtio-blk-pci,drive=disk")
+    fi
     if [[ -n ${with_icount:-} ]]; then
         outer_qemu+=(-icount "shift=0,sleep=off")
     fi
@@ -323,7 +329,7 @@ outer_run() {
     rm -f "$outer_work"/{monitor.in,monitor.out,nudge}
     mkfifo "$outer_work"/{monitor.in,monitor.out,nudge}
     exec {nudge}<>"$outer_work/nudge"
-    "${outer_qemu[@]}" -chardev "pipe,id=monitor,path=$outer_work/monitor" -mon chardev=monitor \
+    TMPDIR=$outer_work "${outer_qemu[@]}" -chardev "pipe,id=monitor,path=$outer_work/monitor" -mon chardev=monitor \
         </dev/null 2>"$outer_work/qemu.log" &
     outer_pid=$!
     tail -q -n +1 --pid=$outer_pid -s 0.2 -f "$steps" 2>/dev/null | sed -un 's/^step: /  /p' >&2 &

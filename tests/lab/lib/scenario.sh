@@ -11,6 +11,8 @@
 #                 $kernels/SERIES/extra, an initrd to be given behind the other
 #   outer_modules=LIST, outer_programs=LIST
 #                 the same for the outer machine
+#   disk=debian   the outer machine's /dev/vda is a disk with Debian on it, which is as new in each run;
+#                 debian/initrd starts it
 
 : "${scenario_folder:=$CXLVM_SOURCE_DIR/tests/lab/scenarios}"
 
