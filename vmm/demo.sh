@@ -1,7 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# Builds cxlvm and boots Debian's stock cloud kernel with it, to a busybox userspace and off again.
-# Installs what is missing from Debian, and says what and why; the kernel is unpacked, not installed.
+# Builds cxlvm and boots Debian's stock cloud kernel with it. See usage below.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 CXLVM_BUILD_DIR=$PWD/build
@@ -9,18 +8,52 @@ CXLVM_BUILD_DIR=$PWD/build
 source tests/packages.sh
 # shellcheck source-path=SCRIPTDIR source=../tests/lab/lib/kernels.sh
 source tests/lab/lib/kernels.sh
+# shellcheck source-path=SCRIPTDIR source=../tests/lab/lib/initramfs.sh
+source tests/lab/lib/initramfs.sh
+# shellcheck source-path=SCRIPTDIR source=../tests/lab/lib/debian_image.sh
+source tests/lab/lib/debian_image.sh
+
+usage() {
+    cat <<TEXT
+usage: vmm/demo.sh [--debian]
+
+Builds cxlvm and boots Debian's stock cloud kernel with it, to a busybox userspace and off again.
+Installs what is missing from Debian, and says what and why; the kernel is unpacked, not installed.
+
+  --debian   boot Debian 12 from a disk to a login prompt: root, without a password. poweroff ends it,
+             Ctrl-A x at once. The disk is made by mmdebstrap, which takes a minute or more and needs no
+             root, and is kept in build/lab/debian; what the guest writes to it is gone at the end.
+  --help     print this text
+
+Where the host's KVM is missing or cannot run a stock Linux, it boots in the nested lab: an emulated
+machine, in which KVM is real. --debian there logs in, looks for failed units and powers off by itself.
+TEXT
+}
 
 say() { echo "demo: $*"; }
+
+scenario=boot
+for argument in "$@"; do
+    case $argument in
+        --debian) scenario=debian ;;
+        --help | -h)
+            usage
+            exit
+            ;;
+        *)
+            usage >&2
+            exit 2
+            ;;
+    esac
+done
 
 # make_initramfs FILE: busybox, and an init that says where it is and powers off.
 make_initramfs() {
     local folder
     folder=$(mktemp -d "$CXLVM_BUILD_DIR/demo.XXXXXX")
-    mkdir -p "$folder"/{bin,dev,proc,sys}
-    cp "$(command -v busybox)" "$folder/bin/busybox"
+    put_busybox "$folder"
     cat >"$folder/init" <<'INIT'
 #!/bin/busybox sh
-/bin/busybox --install -s /bin
 mount -t devtmpfs dev /dev
 mount -t proc proc /proc
 mount -t sysfs sys /sys
@@ -29,7 +62,7 @@ echo "demo guest: userspace of Linux $(uname -r), up $(cut -d' ' -f1 /proc/uptim
 poweroff -f
 INIT
     chmod +x "$folder/init"
-    (cd "$folder" && find . | cpio --quiet -o -H newc -R 0:0) >"$1"
+    pack "$folder" "$1"
     rm -rf "$folder"
 }
 
@@ -60,12 +93,23 @@ fi
 why=$(why_not_here)
 if [[ -n $why ]]; then
     say "no stock Linux on this host's KVM ($why): booting in the nested lab instead"
-    VERBOSE=1 exec tests/lab/run.sh boot
+    VERBOSE=1 exec tests/lab/run.sh "$scenario"
 fi
 
 need_packages "for the guest's userspace" busybox-static cpio
 need_packages "to check where the kernel comes from" debian-archive-keyring
 kernel=$(debian_kernel bookworm 6.1)
+if [[ $scenario == debian ]]; then
+    image=$(debian_image)
+    debian_initramfs "$kernel" build/demo-initramfs
+    # A copy without a name, so that nothing of it is left at the end.
+    cp --sparse=always "$image" build/demo-disk
+    exec {disk}<>build/demo-disk
+    rm build/demo-disk
+    say "booting Debian 12 with $(<"$kernel/release"): log in as root; Ctrl-A x ends it at once"
+    exec build/release/cxlvm run --kernel "$kernel/vmlinuz" --initrd build/demo-initramfs \
+        --memory 512M --disk "fd=$disk" --cmdline "console=ttyS0 quiet panic=-1"
+fi
 make_initramfs build/demo-initramfs
 say "booting $(<"$kernel/release")"
 exec build/release/cxlvm run --kernel "$kernel/vmlinuz" --initrd build/demo-initramfs \
