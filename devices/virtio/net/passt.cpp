@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <spawn.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -108,7 +109,7 @@ class SpawnPlan {
 };
 
 /// Starts passt with its end of a socket pair; it ends when our end is closed (--fd implies so).
-io::Fd start(std::uint16_t mtu, pid_t& child) {
+io::Fd start(std::uint16_t mtu, io::Fd& child) {
     int ends[2] = {-1, -1};
     if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0) {
         io::throw_errno("--net: socketpair");
@@ -130,7 +131,8 @@ io::Fd start(std::uint16_t mtu, pid_t& child) {
         arguments.push_back(word.data());
     }
     arguments.push_back(nullptr);
-    const int error = plan.spawn(child, arguments.data());
+    pid_t process = -1;
+    const int error = plan.spawn(process, arguments.data());
     if (error == ENOENT) {
         io::throw_error(error,
                         "--net: passt: cannot be started; install it (apt-get install passt), or "
@@ -138,6 +140,12 @@ io::Fd start(std::uint16_t mtu, pid_t& child) {
     }
     if (error != 0) {
         io::throw_error(error, "--net: passt: cannot be started");
+    }
+    // Stays its name even if somebody else in this program waits for children. By its number: the
+    // functions of glibc 2.36 cannot be linked from C++.
+    child.reset(static_cast<int>(::syscall(SYS_pidfd_open, process, 0)));
+    if (!child) {
+        io::throw_errno("--net: passt: pidfd_open");
     }
     return ours;
 }
@@ -150,9 +158,13 @@ Passt::Passt(const std::string& socket, std::uint16_t mtu)
 
 Passt::~Passt() {
     port_[0].reset();  // which is what ends it
-    if (child_ > 0) {
-        ::kill(child_, SIGTERM);  // without waiting for it to see that
-        io::retry_eintr([&] { return ::waitpid(child_, nullptr, 0); });
+    if (child_) {
+        // Without waiting for that.
+        ::syscall(SYS_pidfd_send_signal, child_.get(), SIGTERM, nullptr, 0);
+        siginfo_t information{};
+        io::retry_eintr([&] {
+            return ::waitid(P_PIDFD, static_cast<id_t>(child_.get()), &information, WEXITED);
+        });
     }
 }
 

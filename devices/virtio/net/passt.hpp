@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <sys/types.h>
-
 #include <array>
 #include <cstdint>
 #include <memory>
@@ -10,6 +8,7 @@
 #include <string>
 
 #include "devices/virtio/net/backend.hpp"
+#include "io/fd.hpp"
 
 namespace cxlvm::virtio::net {
 
@@ -30,7 +29,7 @@ class Passt final : public Backend {
     }
 
   private:
-    pid_t child_ = -1;  ///< the passt that was started here
+    io::Fd child_;  ///< pidfd of the passt that was started here
     std::array<std::unique_ptr<Port>, 1> port_;
 };
 

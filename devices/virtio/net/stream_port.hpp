@@ -35,7 +35,7 @@ class StreamPort final : public Port {
     using Length = std::array<std::byte, 4>;
 
     [[nodiscard]] std::int64_t read(std::span<iovec> segments) noexcept;
-    /// Reads what is to be known and thrown away before a frame. 0, or what receive() returns.
+    /// Reads what stands in front of a frame. 1, or what receive() returns while there is none.
     [[nodiscard]] std::int64_t read_length() noexcept;
     [[nodiscard]] std::int64_t read_frame(std::span<const iovec> room) noexcept;
     [[nodiscard]] int write(std::span<iovec> segments, std::size_t bytes,
