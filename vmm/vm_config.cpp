@@ -125,6 +125,9 @@ void validate(const VmConfig& config) {
     for (const virtio::block::BlockConfig& disk : config.disks) {
         validate(disk);
     }
+    for (const virtio::net::NetConfig& net : config.nets) {
+        virtio::net::check(net);
+    }
     if (config.vsock) {
         validate(*config.vsock);
     }

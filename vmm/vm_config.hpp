@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "devices/virtio/block/block_config.hpp"
+#include "devices/virtio/net/net_config.hpp"
 #include "devices/virtio/vsock/vsock_config.hpp"
 #include "memory/guest_memory.hpp"
 
@@ -67,6 +68,7 @@ struct VmConfig {
     BootConfig boot;
     SerialConfig serial;
     std::vector<virtio::block::BlockConfig> disks;  ///< the guest finds them in this order
+    std::vector<virtio::net::NetConfig> nets;       ///< behind the disks, in this order
     std::optional<virtio::vsock::VsockConfig> vsock;
     /// Seconds that a guest has to power off after request_power_off(); then it is ended. 0:
     /// forever.

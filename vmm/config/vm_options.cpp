@@ -8,6 +8,7 @@
 #include "io/bits.hpp"
 #include "vmm/boot/boot.hpp"
 #include "vmm/config/disk_option.hpp"
+#include "vmm/config/net_option.hpp"
 #include "vmm/config/vm_keys.hpp"
 #include "vmm/config/vsock_option.hpp"
 
@@ -218,6 +219,7 @@ constexpr VmOption kOptions[] = {
     {{"memory", "SIZE[,KEY[=VALUE]]...", "the guest's memory"},
      kMemory,
      reset_member<&VmConfig::memory>},
+    kNetOption,
     {{"no-cache", {}, "keep no unpacked kernel under $XDG_CACHE_HOME"},
      kNoCache,
      reset_boot_member<&BootConfig::cache>},

@@ -9,6 +9,7 @@
 #include "devices/pci/spec.hpp"
 #include "devices/virtio/block/block_device.hpp"
 #include "devices/virtio/block/disk_file.hpp"
+#include "devices/virtio/net/net_device.hpp"
 #include "devices/virtio/vsock/vsock_device.hpp"
 #include "io/error.hpp"
 #include "vmm/layout.hpp"
@@ -24,14 +25,14 @@ constexpr std::size_t kMostDevices = pci::kDevicesPerBus - kFirstDevice;
 }  // namespace
 
 auto VirtioDevices::needs(const VmConfig& config) -> Needs {
-    const std::size_t places = config.disks.size() + (config.vsock ? 1 : 0);
+    const std::size_t places = config.disks.size() + config.nets.size() + (config.vsock ? 1 : 0);
     const auto ports = std::ranges::count_if(
         config.disks, [](const virtio::block::BlockConfig& disk) { return disk.root_port; });
     if (places > kMostDevices) {
         io::throw_input(
-            fmt::format("--disk: {} devices are more than the {} that the PCI bus has room for; "
+            fmt::format("--{}: {} devices are more than the {} that the PCI bus has room for; "
                         "give fewer",
-                        places, kMostDevices));
+                        config.nets.empty() ? "disk" : "net", places, kMostDevices));
     }
     return {.places = static_cast<std::uint32_t>(places),
             .last_bus = static_cast<std::uint8_t>(ports)};
@@ -45,6 +46,9 @@ VirtioDevices::VirtioDevices(const VmConfig& config, const VirtioWiring& wiring)
     for (const virtio::block::BlockConfig& disk : config.disks) {
         add(std::make_unique<virtio::block::BlockDevice>(disk, wiring_.loop, wiring_.log),
             disk.root_port);
+    }
+    for (const virtio::net::NetConfig& net : config.nets) {
+        add(std::make_unique<virtio::net::NetDevice>(net, wiring_.loop, wiring_.log), false);
     }
     if (config.vsock) {
         add(std::make_unique<virtio::vsock::VsockDevice>(*config.vsock, wiring_.loop, wiring_.log),

@@ -94,6 +94,15 @@ INSTANTIATE_TEST_SUITE_P(
                 35,
                 {"--cpus: 4 vCPUs cannot be laid out with cores=3; ", "must multiply"}},
         BadCase{
+            "NetOfNothing",
+            {"--net", "queues=2"},
+            35,
+            {"--net: say what the network is connected to, by one of tap=NAME, fd=N and passt"}},
+        BadCase{"NetWithAnOddAddress",
+                {"--net", "passt,mac=02:00:00:00:00"},
+                35,
+                {"--net: mac=02:00:00:00:00: give six bytes of two hexadecimal digits"}},
+        BadCase{
             "InitrdOfTheBuiltinGuest", {"--initrd", "/dev/null"}, 35, {"--initrd: ", "--kernel"}},
         BadCase{"UnknownProtocol",
                 {"--boot", "grub"},

@@ -8,6 +8,7 @@
 
 #include "tests/vmm/config/expect_input_error.hpp"
 #include "vmm/config/disk_option.hpp"
+#include "vmm/config/net_option.hpp"
 
 namespace cxlvm::config {
 namespace {
@@ -49,6 +50,12 @@ TEST(VmOptions, GiveBackTheDefaultsThatTheyReset) {
     vm.kvm = "x";
     vm.disks = {{.disk = {.path = "d", .read_only = true, .direct = true}, .id = "i", .queues = 2}};
     vm.vsock = {.cid = 3, .path = "s"};
+    vm.nets = {{.tap = "t",
+                .fds = {3},
+                .passt = "p",
+                .mac = virtio::net::MacAddress{{2}},
+                .mtu = 99,
+                .queues = 2}};
     for (const Option<VmConfig>& option : vm_options()) {
         option.reset(vm);
         for (const Key<VmConfig>& key : option.keys) {
@@ -79,6 +86,10 @@ TEST(VmOptions, TakeWhatTheyGiveBack) {
         {"shutdown-timeout", "0"},
         {"vsock", "cid=4294967294,path=a=b"},
         {"vsock", "7,path=/s"},
+        {"net", "passt"},
+        {"net", "socket=/run/a,,b,mtu=1400"},
+        {"net", "tap=t,queues=4"},
+        {"net", "fd=3:4:5,mac=02:00:00:00:00:ff"},
     };
     for (const auto& [name, text] : cases) {
         const VmConfig first = parse(name, text);
@@ -149,6 +160,25 @@ TEST(VmOptions, AddAnElementEachTimeToAListThatRepeats) {
     EXPECT_EQ(only.disks[0].id, "data");
 }
 
+TEST(VmOptions, SayWhatANetworkDeviceIsConnectedTo) {
+    VmConfig vm;
+    for (const char* const text :
+         {"tap=vm0,mac=02:00:00:00:00:01,queues=3", "fd=5:6,mtu=9000", "passt", "socket=/s"}) {
+        parse_option(kNetOption, "--net", text, vm);
+    }
+    ASSERT_EQ(vm.nets.size(), 4U);
+    EXPECT_EQ(vm.nets[0].tap, "vm0");
+    EXPECT_EQ(vm.nets[0].mac, virtio::net::parse_mac("02:00:00:00:00:01"));
+    EXPECT_EQ(vm.nets[0].queues, 3U);
+    EXPECT_THAT(vm.nets[1].fds, ElementsAre(5, 6));
+    EXPECT_EQ(vm.nets[1].mtu, 9000);
+    EXPECT_EQ(vm.nets[1].tap, "");
+    EXPECT_EQ(vm.nets[2].passt, "");
+    EXPECT_EQ(vm.nets[3].passt, "/s");
+    EXPECT_EQ(parse("net", "socket=/s,passt").nets.at(0).passt, "/s") << "in either order";
+    EXPECT_EQ(parse("net", "passt=false,tap=t").nets.at(0).passt, std::nullopt);
+}
+
 TEST(VmOptions, TakeAFileThatStandsAloneWhateverItsNameIs) {
     EXPECT_EQ(parse("disk", "fd=5,readonly").disks.at(0).disk.path, "fd=5");
     EXPECT_EQ(parse("disk", "./a=b.img").disks.at(0).disk.path, "./a=b.img");
@@ -170,6 +200,15 @@ TEST(VmOptions, RefuseValuesOutOfBounds) {
                 HasSubstr("--disk: queues=0"));
     EXPECT_THAT(input_error([] { (void)parse("disk", "d,queues=65"); }), HasSubstr("64"));
     EXPECT_THAT(input_error([] { (void)parse("disk", "d,ro"); }), HasSubstr("--disk: 'ro'"));
+    EXPECT_THAT(input_error([] { (void)parse("net", "tap0"); }), HasSubstr("--net: 'tap0'"));
+    EXPECT_THAT(input_error([] { (void)parse("net", "fd=3:"); }), HasSubstr("--net: fd"));
+    EXPECT_THAT(input_error([] { (void)parse("net", "fd=-1"); }), HasSubstr("--net: fd=-1"));
+    EXPECT_THAT(input_error([] { (void)parse("net", "fd=2147483648"); }), HasSubstr("2147483647"));
+    EXPECT_THAT(input_error([] { (void)parse("net", "passt,mac=02:00"); }),
+                HasSubstr("--net: mac=02:00: give six bytes"));
+    EXPECT_THAT(input_error([] { (void)parse("net", "tap=t,mtu=67"); }), HasSubstr("68"));
+    EXPECT_THAT(input_error([] { (void)parse("net", "tap=t,mtu=65536"); }), HasSubstr("65535"));
+    EXPECT_THAT(input_error([] { (void)parse("net", "tap=t,queues=17"); }), HasSubstr("16"));
     EXPECT_THAT(input_error([] { (void)parse("memory", "0"); }), HasSubstr("--memory: size=0"));
     EXPECT_THAT(input_error([] { (void)parse("memory", "1G,hugepages=4M"); }), HasSubstr("2M, 1G"));
     EXPECT_THAT(input_error([] { (void)parse("boot", "uefi"); }), HasSubstr("--boot: 'uefi'"));

@@ -53,6 +53,13 @@ INSTANTIATE_TEST_SUITE_P(
                 }},
         BadCase{"DiskWithoutPath", "--disk: path is missing",
                 [](VmConfig& c) { c.disks.emplace_back(); }},
+        BadCase{"NetOfNothing", "--net: say what", [](VmConfig& c) { c.nets.emplace_back(); }},
+        BadCase{"NetOfTwoThings", "--net: say what",
+                [](VmConfig& c) { c.nets = {{.tap = "t", .passt = ""}}; }},
+        BadCase{"NetWithAGroupsAddress", "--net: mac=",
+                [](VmConfig& c) {
+                    c.nets = {{.tap = "t", .mac = virtio::net::MacAddress{{1, 2, 3, 4, 5, 6}}}};
+                }},
         BadCase{"VsockWithoutCid", "--vsock: cid is missing",
                 [](VmConfig& c) { c.vsock = {.cid = 0, .path = "s"}; }},
         BadCase{"VsockOfTheHost", "--vsock: cid is reserved",

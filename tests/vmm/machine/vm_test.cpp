@@ -4,6 +4,8 @@
 #include <elf.h>
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -103,6 +105,29 @@ TEST_F(VmTest, PutsDevicesBehindRootPortsOfTheirOwn) {
     EXPECT_NE(text.find("00:02.0 1af4:1042 class 018000"), std::string::npos) << text;
     EXPECT_NE(text.find("00:03.0 1b36:000c class 060400"), std::string::npos) << text;
     EXPECT_NE(text.find("agree"), std::string::npos) << text;
+}
+
+TEST_F(VmTest, HasItsNetworkDevicesBehindItsDisks) {
+    const Image image(serial_file_ + ".disk");
+    // A double for passt: connections are taken by the kernel, and nothing is sent.
+    const std::string path = serial_file_ + ".passt";
+    const io::Fd passt(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    path.copy(address.sun_path, sizeof(address.sun_path) - 1);
+    ASSERT_EQ(::bind(passt.get(), reinterpret_cast<sockaddr*>(&address), sizeof(address)), 0);
+    ASSERT_EQ(::listen(passt.get(), 1), 0);
+
+    VmConfig config = config_with_output("");
+    config.boot.cmdline = "exits=0";
+    config.disks = {{.disk = {.path = image.path(), .read_only = true}}};
+    config.nets = {{.passt = path}};
+    Vm vm(config, log_);
+    EXPECT_EQ(vm.run(), ExitReason::PowerOff);
+    std::filesystem::remove(path);
+    const std::string text = output();
+    EXPECT_NE(text.find("00:01.0 1af4:1042"), std::string::npos) << text;
+    EXPECT_NE(text.find("00:02.0 1af4:1041 class 020000"), std::string::npos) << text;
 }
 
 TEST_F(VmTest, LocksItsDisksForAsLongAsItLives) {
