@@ -14,7 +14,7 @@ need_build_packages() {
 need_test_packages() {
     need_build_packages &&
         need_packages "to build and sum up the tests" libgtest-dev libgmock-dev libbenchmark-dev \
-            python3 git util-linux acpica-tools
+            python3 git util-linux iproute2 acpica-tools
 }
 
 need_clang_packages() {
