@@ -110,6 +110,7 @@ package_of() {
     case $1 in
         e2fsck) echo e2fsprogs ;;
         lspci) echo pciutils ;;
+        mkfs.ext4) echo e2fsprogs ;;
         *) echo "$1" ;;
     esac
 }
