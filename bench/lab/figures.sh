@@ -11,7 +11,7 @@ statistics() {
             if (name ~ /_bytes$/) { unit = "bytes" }
             if (name ~ /_ns$/) { unit = "ns" }
             if (name ~ /_ops_per_s$/) { unit = "op/s" }
-            if (name ~ /_per_op$/) { unit = "/op" }
+            if (name ~ /_(per_op|exits)$/) { unit = "/op" }
             if (name ~ /_first_run_ns$/) { unit = "Minstr"; number /= 1e6; sub(/_ns$/, "", name) }
             if (name ~ /_(userspace|exit)_ns$/) { unit = "ms"; number /= 1e6; sub(/_ns$/, "", name) }
             sub(/_userspace$/, "_boot_time_ms", name); sub(/_exit$/, "_total_time_ms", name)
@@ -54,10 +54,14 @@ limits() {
         }' <(echo "$1") "$2"
 }
 
-# table LINES VERDICTS: both for reading.
+# table LINES VERDICTS CLOCK: both for reading; the clock is icount or plain.
 table() {
     echo
-    echo "The clock counts instructions: 1 ns is one instruction, 1 ms a million, 1 s a billion."
+    if [[ ${3:-icount} == icount ]]; then
+        echo "The clock counts instructions: 1 ns is one instruction, 1 ms a million, 1 s a billion."
+    else
+        echo "The clock is the host's, under emulation: for ratios alone, on a machine that does nothing else."
+    fi
     printf '\n%-46s %8s %4s %12s %12s %12s %10s\n' measurement unit n min median max std_dev
     awk '{ printf "%-46s %8s %4d %12.2f %12.2f %12.2f %10.3f\n", $1, $2, $3, $4, $5, $8, $7 }' \
         <<<"$1"
@@ -67,10 +71,12 @@ table() {
         <<<"$2"
 }
 
-# json LINES VERDICTS REVISION OUTER_KERNEL
+# json LINES VERDICTS REVISION OUTER_KERNEL CLOCK
 json() {
+    local clock="instructions: 1 ns is one instruction"
+    [[ ${5:-icount} == icount ]] || clock="the host's, under emulation"
     printf '{\n  "git_revision": "%s",\n  "outer_kernel": "%s",\n' "$3" "$4"
-    printf '  "clock": "instructions: 1 ns is one instruction",\n  "results": [\n'
+    printf '  "clock": "%s",\n  "results": [\n' "$clock"
     awk '
         {
             values = ""

@@ -61,6 +61,13 @@ TEXT
 expect "the table says which limit is exceeded" \
     "$(table "$lines" "$verdicts" | grep -c 'EXCEEDED$')" 1
 
+expect "which clock it was" "$({
+    table "$lines" "" icount
+    json "$lines" "" 1234 6.1 plain
+} | grep -c 'clock counts instructions\|"clock": "the host')" 2
+expect "exits have a unit" "$(echo "value a_halt_exits 0.5" | statistics | cut -d' ' -f1,2)" \
+    "a_halt_exits /op"
+
 # Google Benchmark's JSON, as much of it as counts.
 entry() {
     printf '    {\n      "name": "%s",\n      "run_name": "%s",\n' "$1" "$1"
