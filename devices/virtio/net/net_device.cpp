@@ -2,6 +2,7 @@
 #include "devices/virtio/net/net_device.hpp"
 
 #include <algorithm>
+#include <cerrno>
 #include <cstring>
 
 #include "io/error.hpp"
@@ -49,6 +50,22 @@ std::array<std::byte, kConfigSize> config_space(const NetConfig& config, const B
     put(Config::MaxQueuePairs, static_cast<std::uint16_t>(backend.ports().size()));
     put(Config::Mtu, link_mtu(config, backend));
     return bytes;
+}
+
+/// What an errno value, or 0, of a port that has ended means.
+const char* why_ended(int error) noexcept {
+    switch (error) {
+        case 0:
+        case EPIPE:
+        case ECONNRESET:
+            return "the other end has closed the connection";
+        case EBADFD:
+            return "the interface was removed";
+        case EPROTO:
+            return "what came is no frame behind its length";
+        default:
+            return io::errno_text(error);
+    }
 }
 
 std::unique_ptr<Backend> checked_backend(const NetConfig& config) {
@@ -218,8 +235,7 @@ void NetDevice::on_link() noexcept {
 void NetDevice::port_ended(int error) noexcept {
     if (!ended_) {
         ended_ = true;
-        log_.warn("net: {}: {}; the guest's link is down", backend_->name(),
-                  error == 0 ? "the other end has closed it" : io::errno_text(error));
+        log_.warn("net: {}: {}; the guest's link is down", backend_->name(), why_ended(error));
         publish_link();
     }
 }
