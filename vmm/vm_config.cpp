@@ -100,6 +100,7 @@ void validate(const virtio::block::BlockConfig& disk) {
     if (disk.disk.path.empty()) {
         io::throw_input("--disk: path is missing; give an image's or a block device's");
     }
+    validate(disk.rates, "--disk");
 }
 
 void validate(const virtio::vsock::VsockConfig& vsock) {

@@ -30,6 +30,26 @@ inline constexpr VmKey kDisk[] = {
     {{"root-port", Kind::Flag, {}, "off", "behind a PCI Express root port of its own"},
      [](VmConfig& vm, const Value& value) { Disks::last(vm).root_port = parse_flag(value); },
      [](const VmConfig& vm) { return flag(Disks::shown(vm).root_port); }},
+    {{"rate", Kind::Size, "SIZE", "no limit", "bytes a second, read and written together"},
+     [](VmConfig& vm, const Value& value) { Disks::last(vm).rates.bytes.rate = parse_size(value); },
+     [](const VmConfig& vm) { return size_unless_zero(Disks::shown(vm).rates.bytes.rate); }},
+    {{"rate-burst", Kind::Size, "SIZE", "rate's of 100 ms", "bytes at once, after a pause"},
+     [](VmConfig& vm, const Value& value) {
+         Disks::last(vm).rates.bytes.burst = parse_size(value);
+     },
+     [](const VmConfig& vm) { return size_unless_zero(Disks::shown(vm).rates.bytes.burst); }},
+    {{"ops", Kind::Number, "N", "no limit", "requests a second, of whatever size"},
+     [](VmConfig& vm, const Value& value) {
+         Disks::last(vm).rates.operations.rate = parse_number(value, 1);
+     },
+     [](const VmConfig& vm) { return number_unless_zero(Disks::shown(vm).rates.operations.rate); }},
+    {{"ops-burst", Kind::Number, "N", "ops' of 100 ms", "requests at once, after a pause"},
+     [](VmConfig& vm, const Value& value) {
+         Disks::last(vm).rates.operations.burst = parse_number(value, 1);
+     },
+     [](const VmConfig& vm) {
+         return number_unless_zero(Disks::shown(vm).rates.operations.burst);
+     }},
 };
 
 inline constexpr VmOption kDiskOption = {

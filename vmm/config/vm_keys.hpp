@@ -20,8 +20,12 @@ using Texts = std::vector<std::string>;
     return text.empty() ? Texts{} : Texts{text};
 }
 
-[[nodiscard]] inline Texts number_unless_zero(unsigned number) {
+[[nodiscard]] inline Texts number_unless_zero(std::uint64_t number) {
     return number == 0 ? Texts{} : Texts{fmt::format("{}", number)};
+}
+
+[[nodiscard]] inline Texts size_unless_zero(std::uint64_t bytes) {
+    return bytes == 0 ? Texts{} : Texts{format_size(bytes)};
 }
 
 [[nodiscard]] inline Texts flag(bool on) {

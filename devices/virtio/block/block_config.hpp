@@ -3,6 +3,8 @@
 
 #include <string>
 
+#include "devices/throttle.hpp"
+
 namespace cxlvm::virtio::block {
 
 /// The file or block device behind a disk.
@@ -18,6 +20,7 @@ struct BlockConfig {
     std::string id{};        ///< what the guest sees as serial number; at most kIdSize bytes
     unsigned queues = 1;     ///< 1 to BlockDevice::kMaxQueues
     bool root_port = false;  ///< for the machine: it is placed behind a PCIe root port of its own
+    RateLimits rates{};      ///< of all queues together, reads and writes alike
 };
 
 }  // namespace cxlvm::virtio::block

@@ -40,6 +40,11 @@ std::vector<QueueLimits> queue_limits(unsigned queues) {
     return std::vector<QueueLimits>(queues, {.max_size = kQueueSize, .max_segments = kMaxSegments});
 }
 
+const RateLimits& checked(const RateLimits& rates) {
+    validate(rates, "--disk");
+    return rates;
+}
+
 std::array<std::byte, kConfigSize> config_space(const DiskFile& disk, std::uint16_t queues) {
     std::array<std::byte, kConfigSize> bytes{};
     const auto put = [&bytes](Config offset, auto value) {
@@ -61,23 +66,27 @@ std::array<std::byte, kConfigSize> config_space(const DiskFile& disk, std::uint1
 
 }  // namespace
 
-BlockDevice::BlockDevice(const BlockConfig& config, io::EventLoop& loop, io::Log& log)
+BlockDevice::BlockDevice(const BlockConfig& config, io::EventLoop& loop, io::Log& log,
+                         Throttle::Clock clock)
     : disk_(config.disk),
       id_(padded_id(config.id)),
       limits_(queue_limits(config.queues)),
       config_space_(config_space(disk_, static_cast<std::uint16_t>(config.queues))),
-      loop_(loop) {
+      loop_(loop),
+      throttle_(checked(config.rates), loop, clock) {
+    const auto on_quiet = [](void* self) noexcept { static_cast<BlockDevice*>(self)->on_quiet(); };
+    throttle_.on_idle(on_quiet, this);
     const QueueWiring wiring{.loop = loop_,
                              .disk = disk_,
                              .zeros = zeros_,
+                             .throttle = throttle_,
                              .id = id_,
                              .log = log,
                              .log_limit = log_limit_};
     for (unsigned i = 0; i < config.queues; ++i) {
         queues_.push_back(
             std::make_unique<BlockQueue>(static_cast<std::uint16_t>(i), kQueueDepth, wiring));
-        queues_.back()->on_quiet(
-            [](void* self) noexcept { static_cast<BlockDevice*>(self)->on_queue_quiet(); }, this);
+        queues_.back()->on_quiet(on_quiet, this);
     }
 }
 
@@ -123,7 +132,8 @@ void BlockDevice::reset() noexcept {
 }
 
 bool BlockDevice::all_quiet() const noexcept {
-    return std::ranges::all_of(queues_, [](const auto& queue) { return queue->quiet(); });
+    return throttle_.idle() &&
+           std::ranges::all_of(queues_, [](const auto& queue) { return queue->quiet(); });
 }
 
 void BlockDevice::on_reset() noexcept {
@@ -131,10 +141,10 @@ void BlockDevice::on_reset() noexcept {
     for (const auto& queue : queues_) {
         queue->close();
     }
-    on_queue_quiet();
+    on_quiet();
 }
 
-void BlockDevice::on_queue_quiet() noexcept {
+void BlockDevice::on_quiet() noexcept {
     if (resetting_ && all_quiet()) {
         resetting_ = false;
         host_->reset_done();

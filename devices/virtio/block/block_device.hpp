@@ -9,6 +9,7 @@
 #include <span>
 #include <vector>
 
+#include "devices/throttle.hpp"
 #include "devices/virtio/block/block_config.hpp"
 #include "devices/virtio/block/block_queue.hpp"
 #include "devices/virtio/block/disk_file.hpp"
@@ -32,9 +33,11 @@ class BlockDevice final : public VirtioDevice {
   public:
     static constexpr unsigned kMaxQueues = 64;
 
-    /// Throws Error as DiskFile does, and Input for an id or a number of queues out of range. All
-    /// outlive this, which is destroyed when the loop does not run any longer.
-    BlockDevice(const BlockConfig& config, io::EventLoop& loop, io::Log& log);
+    /// Throws Error as DiskFile does, and Input for an id, a number of queues or rates out of
+    /// range. All outlive this, which is destroyed when the loop does not run any longer. The clock
+    /// is that of the rates.
+    BlockDevice(const BlockConfig& config, io::EventLoop& loop, io::Log& log,
+                Throttle::Clock clock = Throttle::monotonic);
     BlockDevice(const BlockDevice&) = delete;
     BlockDevice& operator=(const BlockDevice&) = delete;
     ~BlockDevice() override;
@@ -54,7 +57,7 @@ class BlockDevice final : public VirtioDevice {
 
   private:
     void on_reset() noexcept;
-    void on_queue_quiet() noexcept;
+    void on_quiet() noexcept;
     [[nodiscard]] bool all_quiet() const noexcept;
 
     // Configuration.
@@ -71,6 +74,7 @@ class BlockDevice final : public VirtioDevice {
     io::RateLimit log_limit_;
     // State.
     bool resetting_ = false;  ///< the loop's thread
+    Throttle throttle_;
     std::vector<std::unique_ptr<BlockQueue>> queues_;
 };
 

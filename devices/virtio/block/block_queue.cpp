@@ -1,12 +1,38 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "devices/virtio/block/block_queue.hpp"
 
+#include <algorithm>
 #include <atomic>
+#include <utility>
 
 #include "devices/virtio/segments.hpp"
 #include "io/error.hpp"
 
 namespace cxlvm::virtio::block {
+
+namespace {
+
+/// What the rates of a disk count. Zeros are what the host may have to write; a discard moves
+/// nothing, but each of its ranges is work for the host.
+Throttle::Cost cost_of(const Request& request) noexcept {
+    switch (request.type) {
+        case RequestType::In:
+        case RequestType::Out:
+            return {.bytes = request.bytes, .operations = 1};
+        case RequestType::WriteZeroes:
+        case RequestType::Discard: {
+            std::uint64_t bytes = 0;
+            for (const ByteRange& range : request.ranges()) {
+                bytes += request.type == RequestType::WriteZeroes ? range.size : 0;
+            }
+            return {.bytes = bytes, .operations = std::max<std::uint64_t>(request.range_count, 1)};
+        }
+        default:
+            return {.bytes = 0, .operations = 1};
+    }
+}
+
+}  // namespace
 
 BlockQueue::BlockQueue(std::uint16_t number, unsigned depth, const QueueWiring& wiring)
     : number_(number), wiring_(wiring) {
@@ -20,7 +46,8 @@ BlockQueue::BlockQueue(std::uint16_t number, unsigned depth, const QueueWiring& 
 BlockQueue::~BlockQueue() {
     wiring_.loop.withdraw(wake_task_);
     wiring_.loop.withdraw(announce_task_);
-    io::check(free_.size() == slots_.size(), "a disk was destroyed with requests in flight");
+    io::check(free_.size() + (held_ != nullptr ? 1 : 0) == slots_.size(),
+              "a disk was destroyed with requests in flight");
 }
 
 void BlockQueue::open(const QueueSession& session) noexcept {
@@ -37,6 +64,10 @@ void BlockQueue::wake() noexcept {
 void BlockQueue::close() noexcept {
     open_.store(false, std::memory_order_relaxed);
     starved_ = false;
+    if (Slot* const slot = std::exchange(held_, nullptr)) {
+        wiring_.throttle.leave(turn_);
+        free_.push_back(slot);
+    }
     for (const auto& slot : slots_) {
         slot->cancel();
     }
@@ -61,7 +92,7 @@ void BlockQueue::serve() noexcept {
     unsigned budget = ring.max_size();
     do {
         ring.disable_kicks();
-        while (!free_.empty()) {
+        while (held_ == nullptr && !free_.empty()) {
             if (budget-- == 0) {
                 wake();
                 return;
@@ -76,6 +107,9 @@ void BlockQueue::serve() noexcept {
             session_.host->fail(describe(ring.error()));
             return;
         }
+        if (held_ != nullptr) {
+            return;
+        }
         if (free_.empty()) {
             starved_ = true;
             return;
@@ -88,23 +122,34 @@ void BlockQueue::begin(const Chain& chain) noexcept {
     free_.pop_back();
     slot.head = chain.head;
     Request& request = slot.request();
-    RequestStatus status = parse(chain, session_.limits, request);
+    const RequestStatus status = parse(chain, session_.limits, request);
     // Without the status; parse() has seen to it that there is room for an id.
     slot.room =
         chain.writable_bytes != 0 ? static_cast<std::uint32_t>(chain.writable_bytes - 1) : 0;
     slot.fills = request.type == RequestType::In      ? slot.room
                  : request.type == RequestType::GetId ? std::uint32_t{kIdSize}
                                                       : 0;
-    if (status == RequestStatus::Ok) {
-        if (request.type == RequestType::GetId) {
-            answer_id(request);
-        } else if (const auto ended = slot.start(session_.write_through)) {
-            status = *ended;
-        } else {
-            return;
-        }
+    if (status != RequestStatus::Ok) {
+        end(slot, status);
+    } else if (request.type == RequestType::GetId) {
+        answer_id(request);
+        end(slot, status);
+    } else if (wiring_.throttle.admit(cost_of(request), turn_)) {
+        run(slot);
+    } else {
+        held_ = &slot;
     }
-    end(slot, status);
+}
+
+void BlockQueue::run(Slot& slot) noexcept {
+    if (const auto ended = slot.start(session_.write_through)) {
+        end(slot, *ended);
+    }
+}
+
+void BlockQueue::on_turn() noexcept {
+    run(*std::exchange(held_, nullptr));
+    serve();
 }
 
 void BlockQueue::answer_id(Request& request) const noexcept {

@@ -7,6 +7,7 @@
 #include <span>
 #include <vector>
 
+#include "devices/throttle.hpp"
 #include "devices/virtio/block/request.hpp"
 #include "devices/virtio/block/request_runner.hpp"
 #include "devices/virtio/device.hpp"
@@ -22,6 +23,7 @@ struct QueueWiring {
     io::EventLoop& loop;
     const DiskFile& disk;
     const Zeros& zeros;
+    Throttle& throttle;
     std::span<const std::byte, kIdSize> id;
     io::Log& log;
     io::RateLimit& log_limit;  ///< for what a guest or a failing disk causes
@@ -40,7 +42,8 @@ struct QueueSession {
 /// what ends in one round of the loop is announced once.
 class BlockQueue final : private RequestRunner::Owner {
   public:
-    /// At most `depth` requests are in flight; what the driver has beyond that waits in its ring.
+    /// At most `depth` requests are in flight; what the driver has beyond that, and beyond one that
+    /// waits for the disk's rates, waits in its ring.
     BlockQueue(std::uint16_t number, unsigned depth, const QueueWiring& wiring);
     BlockQueue(const BlockQueue&) = delete;
     BlockQueue& operator=(const BlockQueue&) = delete;
@@ -53,7 +56,7 @@ class BlockQueue final : private RequestRunner::Owner {
     void wake() noexcept;
 
     // The loop's thread.
-    /// No chain is taken any longer, and what is in flight is asked to end.
+    /// No chain is taken any longer, what is in flight is asked to end, and nothing waits.
     void close() noexcept;
     /// Closed, and nothing is in flight: the ring is not touched any more.
     [[nodiscard]] bool quiet() const noexcept;
@@ -80,6 +83,8 @@ class BlockQueue final : private RequestRunner::Owner {
     /// Takes chains and starts them while there are both chains and free slots.
     void serve() noexcept;
     void begin(const Chain& chain) noexcept;
+    void run(Slot& slot) noexcept;
+    void on_turn() noexcept;
     void answer_id(Request& request) const noexcept;
     void end(Slot& slot, RequestStatus status) noexcept;
     void report(const RequestRunner::Failure& failure) noexcept;
@@ -102,6 +107,8 @@ class BlockQueue final : private RequestRunner::Owner {
     bool starved_ = false;  ///< there may be chains, and there was no free slot
     std::vector<std::unique_ptr<Slot>> slots_;
     std::vector<Slot*> free_;
+    Slot* held_ = nullptr;  ///< waits for the throttle, and no chain is taken meanwhile
+    Throttle::Waiter turn_{Throttle::Waiter::to<&BlockQueue::on_turn>(*this)};
 };
 
 }  // namespace cxlvm::virtio::block

@@ -26,7 +26,11 @@ VmConfig everything() {
     vm.shutdown_timeout = 0;
     vm.kvm = "fd=7";
     vm.disks = {{.disk = {.path = "a,b", .read_only = true}, .id = "root"},
-                {.disk = {.path = "fd=8", .direct = true}, .queues = 4, .root_port = true}};
+                {.disk = {.path = "fd=8", .direct = true},
+                 .queues = 4,
+                 .root_port = true,
+                 .rates = {.bytes = {.rate = 10 << 20, .burst = 1},
+                           .operations = {.rate = 100, .burst = 30}}}};
     vm.vsock = {.cid = 0xffff'fffe, .path = "/run/v,s"};
     return vm;
 }
@@ -66,6 +70,7 @@ TEST(Json, ReadsWhatItWrites) {
             EXPECT_EQ(back.disks[i].id, vm.disks[i].id);
             EXPECT_EQ(back.disks[i].queues, vm.disks[i].queues);
             EXPECT_EQ(back.disks[i].root_port, vm.disks[i].root_port);
+            EXPECT_EQ(back.disks[i].rates, vm.disks[i].rates);
         }
     }
 }

@@ -72,6 +72,7 @@ TEST(VmOptions, TakeWhatTheyGiveBack) {
         {"cpus", "8,sockets=2,cores=2,threads=2"},
         {"disk", "a,,b,readonly"},
         {"disk", "fd=3,direct,queues=4,id=root,root-port"},
+        {"disk", "d,rate=10M,rate-burst=1G,ops=50,ops-burst=7"},
         {"initrd", "i"},
         {"kernel", "k"},
         {"kvm", "fd=3"},
@@ -134,6 +135,11 @@ TEST(VmOptions, SetWhatTheirNamesSay) {
     EXPECT_EQ(parse("memory", "1G,numa=1").memory.numa_node, 1U);
     EXPECT_EQ(parse("serial", "null").serial.kind, SerialConfig::Kind::Null);
     EXPECT_EQ(parse("serial", "file=out").serial.path, "out");
+    const RateLimits rates =
+        parse("disk", "d,rate=1M,rate-burst=2M,ops=3,ops-burst=4").disks[0].rates;
+    EXPECT_EQ(rates, (RateLimits{.bytes = {.rate = 1 << 20, .burst = 2 << 20},
+                                 .operations = {.rate = 3, .burst = 4}}));
+    EXPECT_EQ(parse("disk", "d").disks.at(0).rates, RateLimits{});
     EXPECT_EQ(parse("shutdown-timeout", "5").shutdown_timeout, 5U);
     EXPECT_EQ(parse("kvm", "/dev/other").kvm, "/dev/other");
     EXPECT_EQ(parse("vsock", "cid=5,path=s").vsock->cid, 5U);
@@ -199,6 +205,9 @@ TEST(VmOptions, RefuseValuesOutOfBounds) {
     EXPECT_THAT(input_error([] { (void)parse("disk", "d,queues=0"); }),
                 HasSubstr("--disk: queues=0"));
     EXPECT_THAT(input_error([] { (void)parse("disk", "d,queues=65"); }), HasSubstr("64"));
+    EXPECT_THAT(input_error([] { (void)parse("disk", "d,rate=0"); }), HasSubstr("rate=0"));
+    EXPECT_THAT(input_error([] { (void)parse("disk", "d,ops=0"); }), HasSubstr("ops=0"));
+    EXPECT_THAT(input_error([] { (void)parse("disk", "d,ops=5K"); }), HasSubstr("ops=5K"));
     EXPECT_THAT(input_error([] { (void)parse("disk", "d,ro"); }), HasSubstr("--disk: 'ro'"));
     EXPECT_THAT(input_error([] { (void)parse("net", "tap0"); }), HasSubstr("--net: 'tap0'"));
     EXPECT_THAT(input_error([] { (void)parse("net", "fd=3:"); }), HasSubstr("--net: fd"));

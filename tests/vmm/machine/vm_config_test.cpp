@@ -68,6 +68,11 @@ INSTANTIATE_TEST_SUITE_P(
                 [](VmConfig& c) { c.vsock = {.cid = 0xffff'ffff, .path = "s"}; }},
         BadCase{"VsockWithoutPath", "--vsock: path is missing",
                 [](VmConfig& c) { c.vsock = {.cid = 3}; }},
+        BadCase{"BurstWithoutRate", "--disk: ops-burst=3",
+                [](VmConfig& c) {
+                    c.disks.push_back(
+                        {.disk = {.path = "d"}, .rates = {.operations = {.burst = 3}}});
+                }},
         BadCase{"NoMemory", "memory", [](VmConfig& c) { c.memory.size = 0; }},
         BadCase{"LittleMemory", "memory", [](VmConfig& c) { c.memory.size = 4096; }},
         BadCase{"AbsurdMemory", "memory",
