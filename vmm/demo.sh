@@ -20,13 +20,15 @@ usage: vmm/demo.sh [--debian]
 Builds cxlvm and boots Debian's stock cloud kernel with it, to a busybox userspace and off again.
 Installs what is missing from Debian, and says what and why; the kernel is unpacked, not installed.
 
-  --debian   boot Debian 12 from a disk to a login prompt: root, without a password. poweroff ends it,
-             Ctrl-A x at once. The disk is made by mmdebstrap, which takes a minute or more and needs no
-             root, and is kept in build/lab/debian; what the guest writes to it is gone at the end.
+  --debian   boot Debian 12 from a disk to a login prompt: root, without a password. It has the host's
+             network, through passt. poweroff ends it, Ctrl-A x at once. The disk is made by mmdebstrap,
+             which takes a minute or more and needs no root, and is kept in build/lab/debian; what the
+             guest writes to it is gone at the end.
   --help     print this text
 
 Where the host's KVM is missing or cannot run a stock Linux, it boots in the nested lab: an emulated
-machine, in which KVM is real. --debian there logs in, looks for failed units and powers off by itself.
+machine, in which KVM is real. --debian there has no network, logs in, looks for failed
+units and powers off by itself.
 TEXT
 }
 
@@ -100,6 +102,7 @@ need_packages "for the guest's userspace" busybox-static cpio
 need_packages "to check where the kernel comes from" debian-archive-keyring
 kernel=$(debian_kernel bookworm 6.1)
 if [[ $scenario == debian ]]; then
+    need_packages "for the guest's network" passt
     image=$(debian_image)
     debian_initramfs "$kernel" build/demo-initramfs
     # A copy without a name, so that nothing of it is left at the end.
@@ -108,7 +111,7 @@ if [[ $scenario == debian ]]; then
     rm build/demo-disk
     say "booting Debian 12 with $(<"$kernel/release"): log in as root; Ctrl-A x ends it at once"
     exec build/release/cxlvm run --kernel "$kernel/vmlinuz" --initrd build/demo-initramfs \
-        --memory 512M --disk "fd=$disk" --cmdline "console=ttyS0 quiet panic=-1"
+        --memory 512M --disk "fd=$disk" --net passt --cmdline "console=ttyS0 quiet panic=-1"
 fi
 make_initramfs build/demo-initramfs
 say "booting $(<"$kernel/release")"
