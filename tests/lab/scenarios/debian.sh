@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
 # Purpose: Debian on a virtio disk: boots to a login prompt, has no failed unit, powers off cleanly
-# Needs: memory=1536 kernels=6.1 time=600 disk=debian outer_modules=virtio_pci,virtio_blk outer_programs=e2fsck
+# Needs: memory=1536 kernels=6.1 time=900 disk=debian outer_modules=virtio_pci,virtio_blk outer_programs=e2fsck
 # shellcheck source-path=SCRIPTDIR source=../outer/lib.sh
 . /lab/lib.sh
 
@@ -19,7 +19,7 @@ ask() {
 began=$(uptime_seconds)
 vm_start --kernel "$kernels/6.1/bzImage" --initrd /lab/debian/initrd --memory 512M --disk /dev/vda \
     --cmdline "console=ttyS0 quiet panic=-1"
-vm_expect "debian login:" 400
+vm_expect "debian login:" 600
 step "a login prompt after $(($(uptime_seconds) - began)) s"
 echo root >&3
 vm_expect "root@debian:~#"
