@@ -27,8 +27,8 @@ Installs what is missing from Debian, and says what and why; the kernel is unpac
   --help     print this text
 
 Where the host's KVM is missing or cannot run a stock Linux, it boots in the nested lab: an emulated
-machine, in which KVM is real. --debian there has no network, logs in, looks for failed
-units and powers off by itself.
+machine, in which KVM is real. --debian there logs in, looks for failed units and powers off by itself;
+its network ends in that machine.
 TEXT
 }
 
