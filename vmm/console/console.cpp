@@ -9,12 +9,14 @@
 
 namespace cxlvm {
 
-Console::Console(const SerialConfig& config, io::EventLoop& loop, io::Log& log, QuitHandler quit)
+Console::Console(const SerialConfig& config, io::EventLoop& loop, io::Log& log, QuitHandler quit,
+                 const ConsoleName& name)
     : kind_(config.kind),
+      name_(name),
       loop_(loop),
       log_(log),
       quit_(quit),
-      line_(make_line(config, loop, log, *this)),
+      line_(make_line(config, name, loop, log, *this)),
       output_(loop, *this),
       input_(loop, *this) {
     if (kind_ == SerialConfig::Kind::Stdio && ::isatty(STDIN_FILENO) == 1) {
@@ -49,14 +51,13 @@ void Console::start() noexcept {
 void Console::enter_raw_mode() noexcept {
     if (terminal_->in_background()) {
         // The kernel would stop the whole VM with SIGTTOU or SIGTTIN.
-        log_.warn(
-            "serial port: in the background of the terminal, so there is no input; "
-            "use --serial pty or unix");
+        log_.warn("{}: in the background of the terminal, so there is no input; use {} pty or unix",
+                  name_.words, name_.option);
         read_input_ = false;
     } else if (terminal_->enter()) {
         log_.set_raw_terminal(::isatty(STDERR_FILENO) == 1);
     } else {
-        log_.warn("serial port: the terminal cannot be made raw: {}",
+        log_.warn("{}: the terminal cannot be made raw: {}", name_.words,
                   std::generic_category().message(errno));
     }
 }
@@ -112,7 +113,7 @@ void Console::output_failed(int error) noexcept {
         peer_gone();
         return;
     }
-    log_.warn("serial port: output is lost from now on: {}",
+    log_.warn("{}: output is lost from now on: {}", name_.words,
               std::generic_category().message(error));
     output_.discard();
 }
@@ -127,7 +128,7 @@ void Console::input_command(EscapeFilter::Command command) noexcept {
 
 void Console::input_ended(int error) noexcept {
     if (!line_->reconnects()) {
-        log_.debug("serial port: the input has ended");
+        log_.debug("{}: the input has ended", name_.words);
     } else if (error != 0 || hung_up_) {
         hang_up();
     }

@@ -31,7 +31,8 @@ struct QuitHandler {
     }
 };
 
-/// The host's end of a serial port, as SerialConfig says, served by an EventLoop.
+/// The host's end of a serial port or a virtio console, as SerialConfig says, served by an
+/// EventLoop.
 ///
 /// Output is never lost while its reader is there: what does not fit is left to the device, and
 /// finish() waits for the last byte. A slow reader therefore slows the guest's output and nothing
@@ -44,7 +45,8 @@ class Console final : public CharacterHost,
                       private Line::Owner {
   public:
     /// Opens what `config` names; throws io::Error. `loop` and `log` must outlive the console.
-    Console(const SerialConfig& config, io::EventLoop& loop, io::Log& log, QuitHandler quit = {});
+    Console(const SerialConfig& config, io::EventLoop& loop, io::Log& log, QuitHandler quit = {},
+            const ConsoleName& name = kSerialName);
     Console(const Console&) = delete;
     Console& operator=(const Console&) = delete;
     /// After finish() has reported, or after the loop has stopped. Restores the terminal.
@@ -55,6 +57,10 @@ class Console final : public CharacterHost,
     void input_ready() noexcept override { input_.device_ready(); }
     /// Bytes of output that no reader took.
     [[nodiscard]] std::uint64_t lost() const noexcept { return output_.lost(); }
+    /// Of the terminal at standard input, where it is the console's; nothing otherwise.
+    [[nodiscard]] std::optional<TerminalSize> terminal_size() const noexcept {
+        return terminal_ ? terminal_->size() : std::nullopt;
+    }
     /// Name of the pseudo-terminal or the socket; empty otherwise.
     [[nodiscard]] const std::string& path() const noexcept { return line_->path(); }
 
@@ -107,6 +113,7 @@ class Console final : public CharacterHost,
 
     // Configuration and wiring.
     SerialConfig::Kind kind_;
+    const ConsoleName name_;
     io::EventLoop& loop_;
     io::Log& log_;
     QuitHandler quit_;

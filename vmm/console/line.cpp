@@ -41,21 +41,21 @@ class FixedLine final : public Line {
 };
 
 /// Opened, locked against a second writer, and only then truncated.
-io::Fd open_output(const std::string& path) {
+io::Fd open_output(const std::string& path, const char* option) {
     // O_NONBLOCK: opening a FIFO that nobody reads must fail instead of waiting.
-    io::Fd file = io::open_file(path, O_WRONLY | O_CREAT | O_NOCTTY | O_NONBLOCK, 0666, "--serial");
+    io::Fd file = io::open_file(path, O_WRONLY | O_CREAT | O_NOCTTY | O_NONBLOCK, 0666, option);
     struct stat status {};
     if (::fstat(file.get(), &status) != 0 || !S_ISREG(status.st_mode)) {
         return file;  // a device or a FIFO
     }
     if (::flock(file.get(), LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) {
-        io::throw_input("--serial: " + path +
+        io::throw_input(std::string(option) + ": " + path +
                         ": another process writes to it; give each VM a file of its own");
     }
     if (::ftruncate(file.get(), 0) != 0) {
         io::throw_open_error(errno, {.path = path,
                                      .purpose = io::OpenPurpose::Write,
-                                     .option = "--serial",
+                                     .option = option,
                                      .action = "truncate"});
     }
     return file;
@@ -63,19 +63,19 @@ io::Fd open_output(const std::string& path) {
 
 }  // namespace
 
-std::unique_ptr<Line> make_line(const SerialConfig& config, io::EventLoop& loop, io::Log& log,
-                                Line::Owner& owner) {
+std::unique_ptr<Line> make_line(const SerialConfig& config, const ConsoleName& name,
+                                io::EventLoop& loop, io::Log& log, Line::Owner& owner) {
     switch (config.kind) {
         case SerialConfig::Kind::Stdio:
             return std::make_unique<FixedLine>(owner, STDIN_FILENO, STDOUT_FILENO);
         case SerialConfig::Kind::Null:
             break;
         case SerialConfig::Kind::File:
-            return std::make_unique<FixedLine>(owner, open_output(config.path));
+            return std::make_unique<FixedLine>(owner, open_output(config.path, name.option));
         case SerialConfig::Kind::Pty:
             return make_pty_line(loop, owner);
         case SerialConfig::Kind::Unix:
-            return make_unix_line(config.path, loop, log, owner);
+            return make_unix_line(config.path, name, loop, log, owner);
     }
     return std::make_unique<NullLine>();
 }

@@ -11,6 +11,14 @@
 
 namespace cxlvm {
 
+/// What a console is called in messages.
+struct ConsoleName {
+    const char* option;
+    const char* words;
+};
+inline constexpr ConsoleName kSerialName{"--serial", "serial port"};
+inline constexpr ConsoleName kVirtioConsoleName{"--console", "console"};
+
 /// Where a console leads to, and whether somebody is at the other end. All calls come from the
 /// loop's thread.
 class Line {
@@ -56,11 +64,13 @@ class Line {
 };
 
 /// Throws io::Error naming the path. Nobody is at the other end of Kind::Null.
-[[nodiscard]] std::unique_ptr<Line> make_line(const SerialConfig& config, io::EventLoop& loop,
-                                              io::Log& log, Line::Owner& owner);
+[[nodiscard]] std::unique_ptr<Line> make_line(const SerialConfig& config, const ConsoleName& name,
+                                              io::EventLoop& loop, io::Log& log,
+                                              Line::Owner& owner);
 
 [[nodiscard]] std::unique_ptr<Line> make_pty_line(io::EventLoop& loop, Line::Owner& owner);
-[[nodiscard]] std::unique_ptr<Line> make_unix_line(const std::string& path, io::EventLoop& loop,
-                                                   io::Log& log, Line::Owner& owner);
+[[nodiscard]] std::unique_ptr<Line> make_unix_line(const std::string& path, const ConsoleName& name,
+                                                   io::EventLoop& loop, io::Log& log,
+                                                   Line::Owner& owner);
 
 }  // namespace cxlvm

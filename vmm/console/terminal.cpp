@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -51,6 +52,14 @@ RawTerminal::RawTerminal(int fd) : fd_(fd) {
 bool RawTerminal::in_background() const noexcept {
     const pid_t foreground = ::tcgetpgrp(fd_);
     return foreground != -1 && foreground != ::getpgrp();
+}
+
+std::optional<TerminalSize> RawTerminal::size() const noexcept {
+    winsize size{};
+    if (::ioctl(fd_, TIOCGWINSZ, &size) != 0) {
+        return std::nullopt;
+    }
+    return TerminalSize{.columns = size.ws_col, .rows = size.ws_row};
 }
 
 bool RawTerminal::enter() noexcept {

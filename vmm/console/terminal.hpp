@@ -4,9 +4,18 @@
 #include <sys/types.h>
 #include <termios.h>
 
+#include <cstdint>
+#include <optional>
+
 #include "io/fd.hpp"
 
 namespace cxlvm {
+
+/// In characters; 0 where it is not known.
+struct TerminalSize {
+    std::uint16_t columns = 0;
+    std::uint16_t rows = 0;
+};
 
 /// A terminal that is made raw for a while: every key, Ctrl-C included, is a byte for the guest,
 /// and every byte of the guest reaches the screen as it is. Restored on destruction at the latest.
@@ -21,6 +30,8 @@ class RawTerminal {
     /// Whether a shell has put this process into the background of the terminal: changing the
     /// settings or reading would then stop it.
     [[nodiscard]] bool in_background() const noexcept;
+    /// As the terminal has it now; nothing when it does not say.
+    [[nodiscard]] std::optional<TerminalSize> size() const noexcept;
     /// Makes the terminal raw. False, with errno, when it refuses.
     [[nodiscard]] bool enter() noexcept;
     /// Puts the remembered settings back; no effect when not raw.

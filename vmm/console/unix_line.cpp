@@ -16,7 +16,8 @@ namespace {
 /// A unix socket that serves one client at a time; a second one waits in the socket's backlog.
 class UnixLine final : public Line {
   public:
-    UnixLine(const std::string& path, io::EventLoop& loop, io::Log& log, Owner& owner);
+    UnixLine(const std::string& path, const ConsoleName& name, io::EventLoop& loop, io::Log& log,
+             Owner& owner);
     UnixLine(const UnixLine&) = delete;
     UnixLine& operator=(const UnixLine&) = delete;
     ~UnixLine() override = default;
@@ -41,6 +42,7 @@ class UnixLine final : public Line {
     /// After a failed accept(2), for want of descriptors for instance.
     static constexpr std::chrono::seconds kRetry{1};
 
+    const ConsoleName name_;
     io::EventLoop& loop_;
     io::Log& log_;
     Owner& owner_;
@@ -53,8 +55,13 @@ class UnixLine final : public Line {
     io::TimeoutOp retry_{io::Completion::to<&UnixLine::on_retry>(*this)};
 };
 
-UnixLine::UnixLine(const std::string& path, io::EventLoop& loop, io::Log& log, Owner& owner)
-    : loop_(loop), log_(log), owner_(owner), listener_({.path = path, .option = "--serial"}) {
+UnixLine::UnixLine(const std::string& path, const ConsoleName& name, io::EventLoop& loop,
+                   io::Log& log, Owner& owner)
+    : name_(name),
+      loop_(loop),
+      log_(log),
+      owner_(owner),
+      listener_({.path = path, .option = name.option}) {
     path_ = path;
 }
 
@@ -79,7 +86,7 @@ void UnixLine::on_client(std::int32_t result, std::uint32_t /*flags*/, bool /*mo
         owner_.line_settled();
         return;
     }
-    log_.warn("serial socket {}: cannot accept a client: {}", path_,
+    log_.warn("{} {}: cannot accept a client: {}", name_.words, path_,
               std::generic_category().message(-result));
     loop_.start(retry_.set(kRetry));
 }
@@ -142,9 +149,9 @@ void UnixLine::close() noexcept {
 
 }  // namespace
 
-std::unique_ptr<Line> make_unix_line(const std::string& path, io::EventLoop& loop, io::Log& log,
-                                     Line::Owner& owner) {
-    return std::make_unique<UnixLine>(path, loop, log, owner);
+std::unique_ptr<Line> make_unix_line(const std::string& path, const ConsoleName& name,
+                                     io::EventLoop& loop, io::Log& log, Line::Owner& owner) {
+    return std::make_unique<UnixLine>(path, name, loop, log, owner);
 }
 
 }  // namespace cxlvm

@@ -4,6 +4,7 @@
 #include <dirent.h>
 #include <gtest/gtest.h>
 #include <signal.h>
+#include <sys/ioctl.h>
 #include <sys/wait.h>
 
 #include <optional>
@@ -18,6 +19,18 @@ namespace {
 using test::Pipe;
 using test::Terminal;
 using test::wait_until;
+
+TEST(RawTerminal, SaysItsSize) {
+    const Terminal terminal;
+    const RawTerminal raw(terminal.screen.get());
+    for (const std::uint16_t columns : {std::uint16_t{80}, std::uint16_t{132}}) {
+        const winsize size{.ws_row = 25, .ws_col = columns, .ws_xpixel = 0, .ws_ypixel = 0};
+        ASSERT_EQ(::ioctl(terminal.user.get(), TIOCSWINSZ, &size), 0);
+        ASSERT_TRUE(raw.size().has_value());
+        EXPECT_EQ(raw.size()->columns, columns);
+        EXPECT_EQ(raw.size()->rows, 25);
+    }
+}
 
 TEST(RawTerminal, IsRawUntilRestored) {
     const Terminal terminal;
