@@ -3,6 +3,8 @@
 
 #include <fmt/format.h>
 
+#include <string_view>
+
 #include "io/bits.hpp"
 #include "io/error.hpp"
 #include "vmm/cpu/topology.hpp"
@@ -85,14 +87,47 @@ void validate(const BootConfig& boot) {
     }
 }
 
-void validate(const SerialConfig& serial) {
-    const bool wants_path =
-        serial.kind == SerialConfig::Kind::File || serial.kind == SerialConfig::Kind::Unix;
-    if (wants_path && serial.path.empty()) {
-        io::throw_input("--serial: file and unix need a path; give one, as in file=console.txt");
+bool wants_path(const SerialConfig& place) {
+    return place.kind == SerialConfig::Kind::File || place.kind == SerialConfig::Kind::Unix;
+}
+
+void validate(const SerialConfig& place, std::string_view option) {
+    if (wants_path(place) && place.path.empty()) {
+        io::throw_input(
+            fmt::format("{}: file and unix need a path; give one, as in file=console.txt", option));
     }
-    if (!wants_path && !serial.path.empty()) {
-        io::throw_input("--serial: only file and unix take a path; leave it out: " + serial.path);
+    if (!wants_path(place) && !place.path.empty()) {
+        io::throw_input(fmt::format("{}: only file and unix take a path; leave it out: {}", option,
+                                    place.path));
+    }
+}
+
+void validate_console(const SerialConfig& console, const SerialConfig& serial) {
+    validate(console, "--console");
+    if (console.kind == SerialConfig::Kind::Stdio && serial.kind == SerialConfig::Kind::Stdio) {
+        io::throw_input(
+            "--console: standard input and output are the serial port's; give that one another "
+            "place, such as --serial null");
+    }
+    if (wants_path(console) && console.path == serial.path) {
+        io::throw_input(fmt::format(
+            "--console: {}: the serial port has it; give each a path of its own", console.path));
+    }
+}
+
+void validate(const virtio::balloon::BalloonConfig& balloon, const MemoryConfig& memory) {
+    if (balloon.target >= memory.size) {
+        io::throw_input(
+            fmt::format("--balloon: a target of {} bytes leaves nothing of the guest's {}; give "
+                        "less",
+                        balloon.target, memory.size));
+    }
+    const bool huge =
+        memory.backing == PageBacking::Huge2M || memory.backing == PageBacking::Huge1G;
+    if (huge && (balloon.target != 0 || balloon.reporting)) {
+        io::throw_input(
+            "--balloon: memory on huge pages cannot be given back to the host; leave out "
+            "hugepages, or target and reporting");
     }
 }
 
@@ -122,7 +157,13 @@ void validate(const VmConfig& config) {
     validate(config.cpus);
     validate(config.memory);
     validate(config.boot);
-    validate(config.serial);
+    validate(config.serial, "--serial");
+    if (config.console) {
+        validate_console(*config.console, config.serial);
+    }
+    if (config.balloon) {
+        validate(*config.balloon, config.memory);
+    }
     for (const virtio::block::BlockConfig& disk : config.disks) {
         validate(disk);
     }

@@ -6,7 +6,9 @@
 #include <string>
 #include <vector>
 
+#include "devices/virtio/balloon/balloon_config.hpp"
 #include "devices/virtio/block/block_config.hpp"
+#include "devices/virtio/entropy/entropy_config.hpp"
 #include "devices/virtio/net/net_config.hpp"
 #include "devices/virtio/vsock/vsock_config.hpp"
 #include "memory/guest_memory.hpp"
@@ -29,7 +31,7 @@ struct CpuConfig {
     unsigned threads = 0;  ///< per core
 };
 
-/// Where the first serial port's bytes go.
+/// Where the bytes of the first serial port, or of the virtio console, go.
 struct SerialConfig {
     enum class Kind : std::uint8_t {
         Stdio,  ///< standard input and output; a terminal is made raw while the guest runs
@@ -67,6 +69,9 @@ struct VmConfig {
     MemoryConfig memory;
     BootConfig boot;
     SerialConfig serial;
+    std::optional<SerialConfig> console;  ///< a virtio console, when there is to be one
+    std::optional<virtio::entropy::EntropyConfig> rng;
+    std::optional<virtio::balloon::BalloonConfig> balloon;
     std::vector<virtio::block::BlockConfig> disks;  ///< the guest finds them in this order
     std::vector<virtio::net::NetConfig> nets;       ///< behind the disks, in this order
     std::optional<virtio::vsock::VsockConfig> vsock;

@@ -143,7 +143,7 @@ class Machine {
         switch (kind_ % 4U) {
             case 0:
                 device_ = std::make_unique<entropy::EntropyDevice>(
-                    kind_ / 4U % 2U == 0 ? "" : "/dev/zero", loop(), log_);
+                    entropy::EntropyConfig{kind_ / 4U % 2U == 0 ? "" : "/dev/zero"}, loop(), log_);
                 break;
             case 1: {
                 std::optional<console::ConsoleSize> size;

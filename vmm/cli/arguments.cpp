@@ -43,6 +43,11 @@ void add_options(CLI::App& command, std::span<const config::Option<T>> options, 
         const std::string name = fmt::format("--{}", option.name);
         if (option.is_flag()) {
             command.add_flag(name);
+        } else if (option.bare) {
+            command.add_option(name)
+                ->expected(0, 1)
+                ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
+                ->allow_extra_args(false);
         } else {
             // Every value of every time that it is given is kept: whether that is allowed is
             // decided with the table at hand.

@@ -49,7 +49,7 @@ Sizes are bytes, or a whole number with K, M, G or T (powers of 1024). In a list
 the first key's name may be left out, a key without a value is switched on by its name alone, and a
 comma inside a value is written twice.
 
-Keys, when the serial port is a terminal:
+Keys, when the serial port or the console is a terminal:
   Ctrl-A x   end the VM
   Ctrl-A h   list these keys
   Ctrl-A Ctrl-A   send Ctrl-A to the guest

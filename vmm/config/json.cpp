@@ -154,11 +154,16 @@ void read_keys(const Option<T>& option, const std::string& where, const Json& js
     }
 }
 
-/// An object of keys, or the text or number that the command line would have in its place.
+/// An object of keys, or the text or number that the command line would have in its place; true
+/// where it would have nothing.
 template <typename T>
 void read_list(const Option<T>& option, const std::string& where, const Json& json, T& target) {
     if (json.is_object()) {
         read_keys(option, where, json, target);
+        return;
+    }
+    if (option.bare && json.is_boolean() && json.get<bool>()) {
+        parse_option(option, where, {}, target);
         return;
     }
     const Kind kind = json.is_string() ? Kind::Text : option.keys.front().kind;
@@ -187,13 +192,14 @@ Json to_object(const Option<T>& option, const T& source) {
     return object;
 }
 
+/// An array of objects, or for what is given once at most that object.
 template <typename T>
-Json to_array(const Option<T>& option, const T& source) {
+Json to_elements(const Option<T>& option, const T& source) {
     Json array = Json::array();
     for (std::size_t index = 0; index < option.elements->count(source); ++index) {
         array.push_back(to_object(option, option.elements->only(source, index)));
     }
-    return array.empty() ? Json() : array;
+    return array.empty() ? Json() : option.repeats ? array : array.front();
 }
 
 template <typename T>
@@ -219,7 +225,7 @@ bool read_option(std::span<const Option<T>> options, std::string_view name, cons
     if (option->is_plain()) {
         option->reset(target);
         read_plain(*option, where, value, target);
-    } else if (option->elements != nullptr && value.is_array()) {
+    } else if (option->repeats && value.is_array()) {
         for (const Json& one : value) {
             read_list(*option, where, one, target);
         }
@@ -233,7 +239,7 @@ template <typename T>
 void write_options(std::span<const Option<T>> options, const T& source, Json& json) {
     for (const Option<T>& option : options) {
         Json value = option.is_plain()            ? to_plain(option, source)
-                     : option.elements != nullptr ? to_array(option, source)
+                     : option.elements != nullptr ? to_elements(option, source)
                                                   : to_object(option, source);
         if (!value.is_null()) {
             json[std::string(option.name)] = std::move(value);

@@ -19,8 +19,8 @@ struct Configuration {
 
 /// Reads a configuration written as JSON: an object of the options' names. A plain option's value
 /// is a string, number or boolean (an array of strings for one that repeats); a list is an object
-/// of its keys, or one string as the command line takes it; one that repeats is an array of those.
-/// What is not given keeps its default.
+/// of its keys, or one string as the command line takes it; one that repeats is an array of those,
+/// and one that needs no value may be true. What is not given keeps its default.
 ///
 ///     {"kernel": "vmlinuz", "initrd": ["a", "b"], "memory": {"size": "1G", "prefault": true},
 ///      "disk": [{"path": "root.img", "direct": true}, "data.img,readonly"]}

@@ -42,10 +42,11 @@ struct OptionInfo {
     std::string_view help;    ///< one line
     bool repeats = false;     ///< may be given several times
     bool exclusive = false;   ///< exactly one of its keys
+    bool bare = false;        ///< its name alone will do: all keys keep their defaults
 };
 
-/// How an option that repeats as a list of keys finds its elements in a T. The keys are those of
-/// the last element; of a T that has none they give the defaults back.
+/// How an option that repeats as a list of keys, or that may be absent, finds its elements in a T.
+/// The keys are those of the last element; of a T that has none they give the defaults back.
 template <typename T>
 struct Elements {
     void (*add)(T& target);  ///< one more, with all defaults
@@ -63,7 +64,7 @@ struct Option : OptionInfo {
     std::span<const Key<T>> keys;
     /// Sets everything that the option covers to its default: a later source replaces an earlier.
     void (*reset)(T& target);
-    const Elements<T>* elements = nullptr;  ///< of one that repeats and is not plain
+    const Elements<T>* elements = nullptr;  ///< of one that repeats, or is absent unless given
 
     [[nodiscard]] bool is_plain() const noexcept { return keys.front().name.empty(); }
     [[nodiscard]] bool is_flag() const noexcept {
@@ -106,6 +107,10 @@ void parse_option(const Option<T>& option, std::string_view where, std::string_v
                   T& target) {
     if (option.is_plain()) {
         option.keys.front().set(target, Value{where, {}, text});
+        return;
+    }
+    if (option.bare && text.empty()) {
+        option.elements->add(target);
         return;
     }
     const std::vector<Element> elements = split_list(where, text, key_infos(option));

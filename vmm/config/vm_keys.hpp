@@ -56,4 +56,30 @@ struct VmList {
     static constexpr Elements<VmConfig> kElements{.add = add, .count = count, .only = only};
 };
 
+/// How an option that stands for an optional member of VmConfig finds it.
+template <auto Member>
+struct VmOptional {
+    using Element = typename std::remove_cvref_t<decltype(VmConfig{}.*Member)>::value_type;
+
+    /// What a key sets.
+    [[nodiscard]] static Element& given(VmConfig& vm) { return *(vm.*Member); }
+    /// What a key gives back, or the defaults.
+    [[nodiscard]] static Element shown(const VmConfig& vm) {
+        return (vm.*Member).value_or(Element{});
+    }
+
+    static void reset(VmConfig& vm) { (vm.*Member).reset(); }
+    static void add(VmConfig& vm) { (vm.*Member).emplace(); }
+    [[nodiscard]] static std::size_t count(const VmConfig& vm) {
+        return (vm.*Member).has_value() ? 1 : 0;
+    }
+    [[nodiscard]] static VmConfig only(const VmConfig& vm, std::size_t /*index*/) {
+        VmConfig one;
+        one.*Member = vm.*Member;
+        return one;
+    }
+
+    static constexpr Elements<VmConfig> kElements{.add = add, .count = count, .only = only};
+};
+
 }  // namespace cxlvm::config

@@ -7,8 +7,11 @@
 
 #include "io/bits.hpp"
 #include "vmm/boot/boot.hpp"
+#include "vmm/config/balloon_option.hpp"
+#include "vmm/config/console_options.hpp"
 #include "vmm/config/disk_option.hpp"
 #include "vmm/config/net_option.hpp"
+#include "vmm/config/rng_option.hpp"
 #include "vmm/config/vm_keys.hpp"
 #include "vmm/config/vsock_option.hpp"
 
@@ -139,48 +142,7 @@ constexpr VmKey kMemory[] = {
      }},
 };
 
-// serial
-
-template <SerialConfig::Kind Where>
-void set_serial_flag(VmConfig& vm, const Value& value) {
-    if (!parse_flag(value)) {
-        return;
-    }
-    vm.serial = SerialConfig{.kind = Where, .path = {}};
-}
-
-template <SerialConfig::Kind Where>
-void set_serial_path(VmConfig& vm, const Value& value) {
-    vm.serial = SerialConfig{.kind = Where, .path = parse_text(value)};
-}
-
-template <SerialConfig::Kind Where>
-Texts get_serial_flag(const VmConfig& vm) {
-    return flag(vm.serial.kind == Where);
-}
-
-template <SerialConfig::Kind Where>
-Texts get_serial_path(const VmConfig& vm) {
-    return vm.serial.kind == Where ? Texts{vm.serial.path} : Texts{};
-}
-
-constexpr VmKey kSerial[] = {
-    {{"stdio", Kind::Flag, {}, {}, "standard input and output; a terminal is made raw"},
-     set_serial_flag<SerialConfig::Kind::Stdio>,
-     get_serial_flag<SerialConfig::Kind::Stdio>},
-    {{"null", Kind::Flag, {}, {}, "dropped"},
-     set_serial_flag<SerialConfig::Kind::Null>,
-     get_serial_flag<SerialConfig::Kind::Null>},
-    {{"file", Kind::Text, "FILE", {}, "output only; the file is made, or emptied first"},
-     set_serial_path<SerialConfig::Kind::File>,
-     get_serial_path<SerialConfig::Kind::File>},
-    {{"pty", Kind::Flag, {}, {}, "a pseudo-terminal, whose name is printed"},
-     set_serial_flag<SerialConfig::Kind::Pty>,
-     get_serial_flag<SerialConfig::Kind::Pty>},
-    {{"unix", Kind::Text, "SOCKET", {}, "listens on a unix socket, one client at a time"},
-     set_serial_path<SerialConfig::Kind::Unix>,
-     get_serial_path<SerialConfig::Kind::Unix>},
-};
+// shutdown
 
 constexpr VmKey kShutdownTimeout[] = {
     {{{}, Kind::Number, {}, {}, {}},
@@ -199,12 +161,14 @@ void reset_boot_member(VmConfig& vm) {
 
 // By name.
 constexpr VmOption kOptions[] = {
+    kBalloonOption,
     {{"boot", "auto|linux|bzimage|pvh", "how the kernel is entered; auto takes the fastest way"},
      kBoot,
      reset_boot_member<&BootConfig::protocol>},
     {{"cmdline", "TEXT", "the kernel's command line"},
      kCmdline,
      reset_boot_member<&BootConfig::cmdline>},
+    kConsoleOption,
     {{"cpus", "N[,KEY=N]...", "virtual CPUs and how the guest sees them laid out"},
      kCpus,
      reset_member<&VmConfig::cpus>},
@@ -223,9 +187,8 @@ constexpr VmOption kOptions[] = {
     {{"no-cache", {}, "keep no unpacked kernel under $XDG_CACHE_HOME"},
      kNoCache,
      reset_boot_member<&BootConfig::cache>},
-    {{"serial", "WHERE", "where the first serial port's bytes come from and go to", false, true},
-     kSerial,
-     reset_member<&VmConfig::serial>},
+    kRngOption,
+    kSerialOption,
     {{"shutdown-timeout", "SECONDS",
       "how long a guest may take to power off when asked to; 0 is for ever"},
      kShutdownTimeout,

@@ -3,12 +3,12 @@
 
 #include <array>
 #include <atomic>
-#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <span>
 
+#include "devices/virtio/balloon/balloon_config.hpp"
 #include "devices/virtio/balloon/page_list.hpp"
 #include "devices/virtio/balloon/spec.hpp"
 #include "devices/virtio/balloon/statistics.hpp"
@@ -21,13 +21,6 @@
 #include "memory/guest_memory.hpp"
 
 namespace cxlvm::virtio::balloon {
-
-struct BalloonConfig {
-    std::uint64_t target = 0;    ///< what the guest is first asked for, as by set_target()
-    bool deflate_on_oom = true;  ///< the guest may take pages back before it runs out of memory
-    bool reporting = false;      ///< free page reporting
-    std::chrono::seconds statistics{0};  ///< between two reports of the guest; 0: none at all
-};
 
 /// Spec:       virtio 1.2, 5.5.
 /// Implements: inflating and deflating, statistics, deflating when memory runs out, free page

@@ -37,8 +37,11 @@ std::uint32_t fill_from_kernel(const Chain& chain) noexcept {
 
 }  // namespace
 
-EntropyDevice::EntropyDevice(const std::string& source, io::EventLoop& loop, io::Log& log)
-    : source_(source), loop_(loop), log_(log), requests_(kRequestQueue, kRound, loop, *this) {}
+EntropyDevice::EntropyDevice(const EntropyConfig& config, io::EventLoop& loop, io::Log& log)
+    : source_(config.source),
+      loop_(loop),
+      log_(log),
+      requests_(kRequestQueue, kRound, loop, *this) {}
 
 EntropyDevice::~EntropyDevice() {
     loop_.withdraw(reset_task_);

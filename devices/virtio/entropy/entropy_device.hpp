@@ -5,9 +5,9 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
-#include <string>
 
 #include "devices/virtio/device.hpp"
+#include "devices/virtio/entropy/entropy_config.hpp"
 #include "devices/virtio/entropy/entropy_source.hpp"
 #include "devices/virtio/entropy/spec.hpp"
 #include "devices/virtio/loop_queue.hpp"
@@ -32,7 +32,7 @@ class EntropyDevice final : public VirtioDevice, private ChainServer {
 
     /// Throws Error as EntropySource does. `loop` and `log` outlive this, which is destroyed when
     /// the loop does not run any longer.
-    EntropyDevice(const std::string& source, io::EventLoop& loop, io::Log& log);
+    EntropyDevice(const EntropyConfig& config, io::EventLoop& loop, io::Log& log);
     EntropyDevice(const EntropyDevice&) = delete;
     EntropyDevice& operator=(const EntropyDevice&) = delete;
     ~EntropyDevice() override;

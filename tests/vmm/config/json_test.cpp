@@ -32,6 +32,12 @@ VmConfig everything() {
                  .rates = {.bytes = {.rate = 10 << 20, .burst = 1},
                            .operations = {.rate = 100, .burst = 30}}}};
     vm.vsock = {.cid = 0xffff'fffe, .path = "/run/v,s"};
+    vm.console = SerialConfig{.kind = SerialConfig::Kind::File, .path = "c"};
+    vm.rng = {.source = "/dev/hwrng"};
+    vm.balloon = {.target = 3ULL << 20,
+                  .deflate_on_oom = true,
+                  .reporting = true,
+                  .statistics = std::chrono::seconds(9)};
     return vm;
 }
 
@@ -62,6 +68,18 @@ TEST(Json, ReadsWhatItWrites) {
             EXPECT_EQ(back.vsock->cid, vm.vsock->cid);
             EXPECT_EQ(back.vsock->path, vm.vsock->path);
         }
+        ASSERT_EQ(back.console.has_value(), vm.console.has_value());
+        ASSERT_EQ(back.rng.has_value(), vm.rng.has_value());
+        ASSERT_EQ(back.balloon.has_value(), vm.balloon.has_value());
+        if (vm.console) {
+            EXPECT_EQ(back.console->kind, vm.console->kind);
+            EXPECT_EQ(back.console->path, vm.console->path);
+            EXPECT_EQ(back.rng->source, vm.rng->source);
+            EXPECT_EQ(back.balloon->target, vm.balloon->target);
+            EXPECT_EQ(back.balloon->deflate_on_oom, vm.balloon->deflate_on_oom);
+            EXPECT_EQ(back.balloon->reporting, vm.balloon->reporting);
+            EXPECT_EQ(back.balloon->statistics, vm.balloon->statistics);
+        }
         ASSERT_EQ(back.disks.size(), vm.disks.size());
         for (std::size_t i = 0; i < vm.disks.size(); ++i) {
             EXPECT_EQ(back.disks[i].disk.path, vm.disks[i].disk.path);
@@ -72,6 +90,25 @@ TEST(Json, ReadsWhatItWrites) {
             EXPECT_EQ(back.disks[i].root_port, vm.disks[i].root_port);
             EXPECT_EQ(back.disks[i].rates, vm.disks[i].rates);
         }
+    }
+}
+
+TEST(Json, WhatMayBeAbsentIsThereAsAnObjectATextOrTrue) {
+    EXPECT_FALSE(from_json("{}", "f").vm.rng.has_value());
+    for (const char* const text : {R"({"rng": {}})", R"({"rng": true})"}) {
+        const VmConfig vm = from_json(text, "f").vm;
+        ASSERT_TRUE(vm.rng.has_value()) << text;
+        EXPECT_EQ(vm.rng->source, "") << text;
+    }
+    EXPECT_EQ(from_json(R"({"rng": "/dev/hwrng"})", "f").vm.rng.value().source, "/dev/hwrng");
+    EXPECT_EQ(from_json(R"({"balloon": "1M,reporting"})", "f").vm.balloon.value().target, 1U << 20);
+    EXPECT_EQ(from_json(R"({"balloon": {"target": 4096}})", "f").vm.balloon.value().target, 4096U);
+    EXPECT_EQ(from_json(R"({"console": {"pty": true}})", "f").vm.console.value().kind,
+              SerialConfig::Kind::Pty);
+    for (const char* const text :
+         {R"({"rng": false})", R"({"rng": []})", R"({"rng": [{}]})", R"({"rng": 1})",
+          R"({"console": true})", R"({"console": {}})", R"({"balloon": {"target": true}})"}) {
+        EXPECT_THAT(input_error([&] { (void)from_json(text, "f"); }), HasSubstr("f: ")) << text;
     }
 }
 

@@ -56,16 +56,28 @@ TEST(VmOptions, GiveBackTheDefaultsThatTheyReset) {
                 .mac = virtio::net::MacAddress{{2}},
                 .mtu = 99,
                 .queues = 2}};
+    vm.console = SerialConfig{.kind = SerialConfig::Kind::Pty, .path = {}};
+    vm.rng = {.source = "s"};
+    vm.balloon = {.target = 1, .deflate_on_oom = true, .reporting = true};
     for (const Option<VmConfig>& option : vm_options()) {
         option.reset(vm);
         for (const Key<VmConfig>& key : option.keys) {
             EXPECT_EQ(key.get(vm), key.get(VmConfig{})) << option.name << "," << key.name;
+        }
+        if (option.elements != nullptr) {
+            EXPECT_EQ(option.elements->count(vm), 0U) << option.name;
         }
     }
 }
 
 TEST(VmOptions, TakeWhatTheyGiveBack) {
     const std::vector<std::pair<std::string_view, std::string_view>> cases = {
+        {"balloon", "1G,reporting"},
+        {"balloon", "deflate-on-oom,statistics=60"},
+        {"console", "unix=/s"},
+        {"console", "stdio"},
+        {"rng", ""},
+        {"rng", "fd=3"},
         {"boot", "pvh"},
         {"cmdline", "a b=c,d"},
         {"cmdline", ""},
@@ -113,6 +125,9 @@ TEST(VmOptions, TakeWhatTheyGiveBack) {
             for (const Key<VmConfig>& key : option.keys) {
                 EXPECT_EQ(key.get(first), key.get(second))
                     << name << " " << text << " " << key.name;
+            }
+            if (option.elements != nullptr) {
+                EXPECT_EQ(option.elements->count(first), option.elements->count(second)) << name;
             }
         }
     }
@@ -185,6 +200,25 @@ TEST(VmOptions, SayWhatANetworkDeviceIsConnectedTo) {
     EXPECT_EQ(parse("net", "passt=false,tap=t").nets.at(0).passt, std::nullopt);
 }
 
+TEST(VmOptions, ThatMayBeAbsentAreThereOnceTheyAreGiven) {
+    EXPECT_FALSE(VmConfig{}.rng.has_value());
+    EXPECT_EQ(parse("rng", "").rng.value().source, "");
+    EXPECT_EQ(parse("rng", "/dev/hwrng").rng.value().source, "/dev/hwrng");
+    EXPECT_FALSE(VmConfig{}.balloon.has_value());
+    EXPECT_EQ(parse("balloon", "").balloon.value().target, 0U);
+    const auto balloon = parse("balloon", "64M,reporting,statistics=5").balloon.value();
+    EXPECT_EQ(balloon.target, 64ULL << 20);
+    EXPECT_TRUE(balloon.reporting);
+    EXPECT_FALSE(balloon.deflate_on_oom);
+    EXPECT_EQ(balloon.statistics, std::chrono::seconds(5));
+    EXPECT_FALSE(VmConfig{}.console.has_value());
+    EXPECT_EQ(parse("console", "pty").console.value().kind, SerialConfig::Kind::Pty);
+    EXPECT_EQ(parse("console", "file=out").console.value().path, "out");
+    EXPECT_EQ(parse("console", "pty").serial.kind, SerialConfig::Kind::Stdio);
+    EXPECT_THAT(input_error([] { (void)parse("console", ""); }), HasSubstr("needs a value"));
+    EXPECT_THAT(input_error([] { (void)parse("console", "null=false"); }), HasSubstr("null=false"));
+}
+
 TEST(VmOptions, TakeAFileThatStandsAloneWhateverItsNameIs) {
     EXPECT_EQ(parse("disk", "fd=5,readonly").disks.at(0).disk.path, "fd=5");
     EXPECT_EQ(parse("disk", "./a=b.img").disks.at(0).disk.path, "./a=b.img");
@@ -208,6 +242,8 @@ TEST(VmOptions, RefuseValuesOutOfBounds) {
     EXPECT_THAT(input_error([] { (void)parse("disk", "d,rate=0"); }), HasSubstr("rate=0"));
     EXPECT_THAT(input_error([] { (void)parse("disk", "d,ops=0"); }), HasSubstr("ops=0"));
     EXPECT_THAT(input_error([] { (void)parse("disk", "d,ops=5K"); }), HasSubstr("ops=5K"));
+    EXPECT_THAT(input_error([] { (void)parse("balloon", "statistics=0"); }), HasSubstr("from 1"));
+    EXPECT_THAT(input_error([] { (void)parse("balloon", "target=0"); }), HasSubstr("target=0"));
     EXPECT_THAT(input_error([] { (void)parse("disk", "d,ro"); }), HasSubstr("--disk: 'ro'"));
     EXPECT_THAT(input_error([] { (void)parse("net", "tap0"); }), HasSubstr("--net: 'tap0'"));
     EXPECT_THAT(input_error([] { (void)parse("net", "fd=3:"); }), HasSubstr("--net: fd"));

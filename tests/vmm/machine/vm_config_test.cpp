@@ -73,6 +73,30 @@ INSTANTIATE_TEST_SUITE_P(
                     c.disks.push_back(
                         {.disk = {.path = "d"}, .rates = {.operations = {.burst = 3}}});
                 }},
+        BadCase{"BalloonOfAllMemory", "--balloon: a target of",
+                [](VmConfig& c) { c.balloon = {.target = c.memory.size}; }},
+        BadCase{"TargetOnHugePages", "leave out hugepages",
+                [](VmConfig& c) {
+                    c.memory.backing = PageBacking::Huge2M;
+                    c.balloon = {.target = 4096};
+                }},
+        BadCase{"ReportingOnHugePages", "leave out hugepages",
+                [](VmConfig& c) {
+                    c.memory.size = 1ULL << 30;
+                    c.memory.backing = PageBacking::Huge1G;
+                    c.balloon = {.reporting = true};
+                }},
+        BadCase{"ConsoleWithoutPath", "--console: file and unix need a path",
+                [](VmConfig& c) {
+                    c.console = SerialConfig{.kind = SerialConfig::Kind::Unix, .path = {}};
+                }},
+        BadCase{"TwoOnStandardInput", "--console: standard input",
+                [](VmConfig& c) { c.console.emplace(); }},
+        BadCase{"TwoOnOnePath", "--console: /s: the serial port has it",
+                [](VmConfig& c) {
+                    c.serial = {.kind = SerialConfig::Kind::Unix, .path = "/s"};
+                    c.console = c.serial;
+                }},
         BadCase{"NoMemory", "memory", [](VmConfig& c) { c.memory.size = 0; }},
         BadCase{"LittleMemory", "memory", [](VmConfig& c) { c.memory.size = 4096; }},
         BadCase{"AbsurdMemory", "memory",
@@ -105,6 +129,22 @@ INSTANTIATE_TEST_SUITE_P(
         BadCase{"PathThatIsNotUsed", "serial", [](VmConfig& c) { c.serial.path = "/tmp/x"; }},
         BadCase{"NoDevice", "kvm", [](VmConfig& c) { c.kvm.clear(); }}),
     [](const auto& test) { return test.param.name; });
+
+TEST(VmConfig, ABalloonThatOnlyTellsGoesWithHugePages) {
+    VmConfig config;
+    config.memory.backing = PageBacking::Huge2M;
+    config.balloon = {.statistics = std::chrono::seconds(1)};
+    EXPECT_NO_THROW(validate(config));
+}
+
+TEST(VmConfig, AConsoleMayHaveWhatTheSerialPortLeaves) {
+    VmConfig config;
+    config.serial.kind = SerialConfig::Kind::Null;
+    config.console.emplace();
+    config.rng.emplace();
+    config.balloon = {.target = config.memory.size - 4096};
+    EXPECT_NO_THROW(validate(config));
+}
 
 TEST(VmConfig, TheDefaultIsValid) {
     EXPECT_NO_THROW(validate(VmConfig{}));

@@ -20,7 +20,7 @@ namespace {
 class EntropyDeviceTest : public virtio::test::DeviceTest {
   protected:
     void start(const std::string& source = {}) {
-        device_.emplace(source, loop_, log_);
+        device_.emplace(EntropyConfig{source}, loop_, log_);
         connect(*device_);
         activate(0, {kRequestQueue});
     }
