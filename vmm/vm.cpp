@@ -57,6 +57,14 @@ void Vm::take_terminal() noexcept {
     machine_->take_terminal();
 }
 
+void Vm::terminal_resized() noexcept {
+    machine_->terminal_resized();
+}
+
+virtio::balloon::BalloonDevice* Vm::balloon() noexcept {
+    return machine_->balloon();
+}
+
 EndCause Vm::end_cause() const noexcept {
     return machine_->end_cause();
 }
@@ -71,6 +79,10 @@ VmStatistics Vm::statistics() const noexcept {
 
 const std::string& Vm::serial_path() const noexcept {
     return machine_->serial_path();
+}
+
+const std::string& Vm::console_path() const noexcept {
+    return machine_->console_path();
 }
 
 }  // namespace cxlvm

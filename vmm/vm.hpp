@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 
+#include "devices/virtio/balloon/balloon_device.hpp"
 #include "io/event_loop.hpp"
 #include "io/eventfd.hpp"
 #include "io/log.hpp"
@@ -79,6 +80,12 @@ class Vm {
     /// console has no terminal. From the loop's thread.
     void leave_terminal() noexcept;
     void take_terminal() noexcept;
+    /// Tells the guest of the size that the terminal at standard input has now, where the virtio
+    /// console has that terminal. From the loop's thread.
+    void terminal_resized() noexcept;
+
+    /// The balloon, for the calls that any thread may make while the Vm lives; nullptr without one.
+    [[nodiscard]] virtio::balloon::BalloonDevice* balloon() noexcept;
 
     /// Who ended the VM.
     [[nodiscard]] EndCause end_cause() const noexcept;
@@ -87,6 +94,8 @@ class Vm {
     [[nodiscard]] VmStatistics statistics() const noexcept;
     /// Name of the pseudo-terminal (SerialConfig::Kind::Pty), empty otherwise.
     [[nodiscard]] const std::string& serial_path() const noexcept;
+    /// As above, of the virtio console.
+    [[nodiscard]] const std::string& console_path() const noexcept;
 
   private:
     class Machine;

@@ -37,8 +37,10 @@ class VmStopTarget final : public StopTarget {
     }
     void resume() noexcept override {
         vm_.take_terminal();
+        vm_.terminal_resized();
         vm_.resume();
     }
+    void terminal_resized() noexcept override { vm_.terminal_resized(); }
 
   private:
     Vm& vm_;
@@ -75,6 +77,12 @@ std::string ending_of(const Vm& vm, ExitReason reason, const StopSignals& signal
     return to_string(reason);
 }
 
+/// Whether standard input and output are the guest's.
+bool has_stdio(const VmConfig& config) {
+    constexpr auto kStdio = SerialConfig::Kind::Stdio;
+    return config.serial.kind == kStdio || (config.console && config.console->kind == kStdio);
+}
+
 /// The Vm is gone, and with it the terminal's raw mode, when this returns.
 Outcome run_vm(const VmConfig& config, const BlockedSignals& signals, io::Log& log) {
     Vm vm(config, log, [&] { signals.check(); });
@@ -82,8 +90,10 @@ Outcome run_vm(const VmConfig& config, const BlockedSignals& signals, io::Log& l
     if (!vm.serial_path().empty()) {
         std::fprintf(stderr, "cxlvm: serial port: %s\n", vm.serial_path().c_str());
     }
-    const bool raw_terminal =
-        config.serial.kind == SerialConfig::Kind::Stdio && ::isatty(STDIN_FILENO) == 1;
+    if (!vm.console_path().empty()) {
+        std::fprintf(stderr, "cxlvm: console: %s\n", vm.console_path().c_str());
+    }
+    const bool raw_terminal = has_stdio(config) && ::isatty(STDIN_FILENO) == 1;
     VmStopTarget target(vm);
     const StopSignals stop_signals(signals, vm.loop(), target, raw_terminal);
     const ExitReason reason = vm.run();
@@ -109,9 +119,9 @@ std::string summary(const Outcome& outcome, std::chrono::duration<double> time) 
         exits.unclaimed);
 }
 
-/// Whether the console will change the settings of the terminal at standard input.
-bool takes_terminal(const SerialConfig& serial) {
-    return serial.kind == SerialConfig::Kind::Stdio && ::isatty(STDIN_FILENO) == 1 &&
+/// Whether a console will change the settings of the terminal at standard input.
+bool takes_terminal(const VmConfig& config) {
+    return has_stdio(config) && ::isatty(STDIN_FILENO) == 1 &&
            !RawTerminal(STDIN_FILENO).in_background();
 }
 
@@ -133,7 +143,7 @@ int run(const RunRequest& request) {
     }
     // First of all: it forks, so there must be neither threads nor files that it would hold.
     std::optional<TerminalGuardian> guardian;
-    if (takes_terminal(config.serial)) {
+    if (takes_terminal(config)) {
         guardian.emplace(STDIN_FILENO);
     }
     const io::Fd log_file = open_log(program.log_file);

@@ -26,7 +26,7 @@ sigset_t end_set() noexcept {
 }
 
 sigset_t blocked_set() noexcept {
-    return set_of({SIGTERM, SIGINT, SIGHUP, SIGTSTP, SIGCONT});
+    return set_of({SIGTERM, SIGINT, SIGHUP, SIGTSTP, SIGCONT, SIGWINCH});
 }
 
 /// What SIGTSTP does to a program that does not block it: stops it, unless it is ignored or nobody
@@ -105,6 +105,9 @@ void StopSignals::completed(std::int32_t result, std::uint32_t /*flags*/, bool /
             break;
         case SIGCONT:
             target_.resume();
+            break;
+        case SIGWINCH:
+            target_.terminal_resized();
             break;
         default:
             asked_to_end(signal);

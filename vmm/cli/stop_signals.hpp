@@ -19,9 +19,9 @@ struct Interrupted {
     int signal;
 };
 
-/// Holds SIGTERM, SIGINT, SIGHUP, SIGTSTP and SIGCONT back from this thread and from those that it
-/// starts, and makes them readable; ignores SIGPIPE and SIGXFSZ, so that writing fails
-/// instead. As they were before, on destruction.
+/// Holds SIGTERM, SIGINT, SIGHUP, SIGTSTP, SIGCONT and SIGWINCH back from this thread and from
+/// those that it starts, and makes them readable; ignores SIGPIPE and SIGXFSZ, so that writing
+/// fails instead. As they were before, on destruction.
 ///
 /// Build it before any other thread, so that no thread is left to take a signal.
 class BlockedSignals {
@@ -53,6 +53,8 @@ class StopTarget {
     virtual void suspend() noexcept = 0;
     /// It goes on, perhaps without having been told that it would be stopped (SIGSTOP).
     virtual void resume() noexcept = 0;
+    /// The terminal may have another size now.
+    virtual void terminal_resized() noexcept = 0;
 
   protected:
     StopTarget() = default;

@@ -25,6 +25,7 @@ inline constexpr VmKey kVsock[] = {
 inline constexpr VmOption kVsockOption = {
     {"vsock", "cid=N,path=SOCKET", "sockets between the guest and the host"},
     kVsock,
-    [](VmConfig& vm) { vm.vsock.reset(); }};
+    VmOptional<&VmConfig::vsock>::reset,
+    &VmOptional<&VmConfig::vsock>::kElements};
 
 }  // namespace cxlvm::config

@@ -153,11 +153,11 @@ Vm::Machine::Machine(const VmConfig& config, io::Log& log, io::EventLoop* embedd
       slots_(kvm_, vm_),
       chip_(kvm_, vm_),
       guest_(loaded(checkpoint)),
-      console_(config_.serial, loop_, log_, QuitHandler::to<&Machine::quit>(*this)),
+      consoles_(config_, loop_, log_, QuitHandler::to<&Machine::quit>(*this)),
       board_(cmos_config(memory_), {.memory = memory_space_,
                                     .ports = port_space_,
                                     .chip = chip_,
-                                    .console = console_,
+                                    .console = consoles_.serial(),
                                     .events = *this,
                                     .log = log_}),
       io_event_fds_(vm_),
@@ -167,6 +167,7 @@ Vm::Machine::Machine(const VmConfig& config, io::Log& log, io::EventLoop* embedd
                          .bars = bars_,
                          .bus = board_.root_bus(),
                          .chip = chip_,
+                         .console = consoles_.virtio(),
                          .loop = loop_,
                          .log = log_}),
       ram_(memory_, memory_space_),
@@ -178,7 +179,7 @@ Vm::Machine::Machine(const VmConfig& config, io::Log& log, io::EventLoop* embedd
                          .owner = *this,
                          .log = log_}) {
     error_.reserve(kErrorSize);
-    console_.attach(board_.serial());
+    consoles_.serial().attach(board_.serial());
     set_up_vcpus(kvm_, vcpus_, topology_, cpuid_, guest_.entry, log_);
     log_.info("{}, {} vCPUs, {} MiB", guest_.format, vcpus_.size(), memory_.size() >> 20);
 }
@@ -242,7 +243,7 @@ VmStatistics Vm::Machine::statistics() const noexcept {
 ExitReason Vm::Machine::run() {
     started_ = true;
     stop_loop_at_end_ = true;
-    console_.start();
+    consoles_.start();
     devices_.start();
     try {
         vcpus_.start();
@@ -268,7 +269,7 @@ void Vm::Machine::serve() noexcept {
 
 void Vm::Machine::start() {
     started_ = true;
-    console_.start();
+    consoles_.start();
     devices_.start();
     if (loop_is_ours_) {
         stop_loop_at_end_ = true;
@@ -288,6 +289,20 @@ ExitReason Vm::Machine::wait() noexcept {
         has_ended_.wait(mutex_);
     }
     return reason_;
+}
+
+const std::string& Vm::Machine::console_path() const noexcept {
+    static const std::string none;
+    const Console* const console = consoles_.virtio();
+    return console != nullptr ? console->path() : none;
+}
+
+void Vm::Machine::terminal_resized() noexcept {
+    const Console* const console = consoles_.virtio();
+    const auto size = console != nullptr ? console->terminal_size() : std::nullopt;
+    if (size) {
+        devices_.console()->set_size({.columns = size->columns, .rows = size->rows});
+    }
 }
 
 void Vm::Machine::request_power_off() noexcept {
@@ -367,7 +382,7 @@ void Vm::Machine::on_power_off_timeout(std::int32_t result, std::uint32_t, bool)
     } else if (result == -ETIME && !console_finished_) {
         log_.warn("the guest's output was not read within {} s: giving it up",
                   config_.shutdown_timeout);
-        console_.abandon();
+        consoles_.abandon();
     }
     finish_when_idle();
 }
@@ -381,11 +396,11 @@ void Vm::Machine::on_ending() noexcept {
         limit_time();
     }
     devices_.stop(devices_stopped_task_);
-    console_.finish(console_finished_task_);
+    consoles_.finish(console_finished_task_);
 }
 
 void Vm::Machine::on_abandoned() noexcept {
-    console_.abandon();
+    consoles_.abandon();
 }
 
 void Vm::Machine::on_console_finished() noexcept {

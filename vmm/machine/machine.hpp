@@ -20,7 +20,6 @@
 #include "memory/address_space.hpp"
 #include "memory/guest_memory.hpp"
 #include "vmm/boot/boot.hpp"
-#include "vmm/console/console.hpp"
 #include "vmm/cpu/cpuid.hpp"
 #include "vmm/cpu/topology.hpp"
 #include "vmm/kvm/ioeventfds.hpp"
@@ -28,6 +27,7 @@
 #include "vmm/kvm/kvm.hpp"
 #include "vmm/kvm/memory_slots.hpp"
 #include "vmm/machine/board.hpp"
+#include "vmm/machine/consoles.hpp"
 #include "vmm/machine/placement.hpp"
 #include "vmm/machine/virtio_devices.hpp"
 #include "vmm/vcpu/vcpu_group.hpp"
@@ -55,7 +55,10 @@ class Vm::Machine final : private SystemEventSink, private VcpuOwner {
     [[nodiscard]] const io::EventFd& ended() const noexcept { return ended_; }
     [[nodiscard]] EndCause end_cause() const noexcept { return cause_; }
     [[nodiscard]] const std::string& error() const noexcept { return error_; }
-    [[nodiscard]] const std::string& serial_path() const noexcept { return console_.path(); }
+    [[nodiscard]] const std::string& serial_path() const noexcept {
+        return consoles_.serial().path();
+    }
+    [[nodiscard]] const std::string& console_path() const noexcept;
     [[nodiscard]] VmStatistics statistics() const noexcept;
 
     ExitReason run();
@@ -63,8 +66,10 @@ class Vm::Machine final : private SystemEventSink, private VcpuOwner {
     ExitReason wait() noexcept CXLVM_EXCLUDES(mutex_);
     void request_power_off() noexcept;
     void stop() noexcept { stop(EndCause::Request); }
-    void leave_terminal() noexcept { console_.leave_terminal(); }
-    void take_terminal() noexcept { console_.take_terminal(); }
+    void leave_terminal() noexcept { consoles_.leave_terminal(); }
+    void take_terminal() noexcept { consoles_.take_terminal(); }
+    void terminal_resized() noexcept;
+    [[nodiscard]] virtio::balloon::BalloonDevice* balloon() noexcept { return devices_.balloon(); }
     void pause() noexcept { vcpus_.pause(); }
     void resume() noexcept { vcpus_.resume(); }
 
@@ -193,7 +198,7 @@ class Vm::Machine final : private SystemEventSink, private VcpuOwner {
     IrqChip chip_;
     /// Before the console: a guest that cannot be loaded has emptied no output file.
     const boot::LoadedGuest guest_;
-    Console console_;
+    Consoles consoles_;
     Board board_;
     IoEventFds io_event_fds_;
     Connected doorbells_connected_;

@@ -9,6 +9,7 @@
 #include "devices/pci/spec.hpp"
 #include "devices/virtio/block/block_device.hpp"
 #include "devices/virtio/block/disk_file.hpp"
+#include "devices/virtio/entropy/entropy_device.hpp"
 #include "devices/virtio/net/net_device.hpp"
 #include "devices/virtio/vsock/vsock_device.hpp"
 #include "io/error.hpp"
@@ -25,7 +26,9 @@ constexpr std::size_t kMostDevices = pci::kDevicesPerBus - kFirstDevice;
 }  // namespace
 
 auto VirtioDevices::needs(const VmConfig& config) -> Needs {
-    const std::size_t places = config.disks.size() + config.nets.size() + (config.vsock ? 1 : 0);
+    const std::size_t places = config.disks.size() + config.nets.size() + (config.vsock ? 1 : 0) +
+                               (config.console ? 1 : 0) + (config.rng ? 1 : 0) +
+                               (config.balloon ? 1 : 0);
     const auto ports = std::ranges::count_if(
         config.disks, [](const virtio::block::BlockConfig& disk) { return disk.root_port; });
     if (places > kMostDevices) {
@@ -53,6 +56,16 @@ VirtioDevices::VirtioDevices(const VmConfig& config, const VirtioWiring& wiring)
     if (config.vsock) {
         add(std::make_unique<virtio::vsock::VsockDevice>(*config.vsock, wiring_.loop, wiring_.log),
             false);
+    }
+    if (wiring_.console != nullptr) {
+        add_console();
+    }
+    if (config.rng) {
+        add(std::make_unique<virtio::entropy::EntropyDevice>(*config.rng, wiring_.loop,
+                                                             wiring_.log));
+    }
+    if (config.balloon) {
+        add_balloon(*config.balloon);
     }
 }
 
@@ -95,6 +108,25 @@ void VirtioDevices::add(std::unique_ptr<virtio::VirtioDevice> device, bool root_
     }
     wiring_.bus.attach({.device = static_cast<std::uint8_t>(number)}, *on_bus);
     slots_.push_back(std::move(slot));
+}
+
+void VirtioDevices::add_console() {
+    std::optional<virtio::console::ConsoleSize> size;
+    if (const auto terminal = wiring_.console->terminal_size()) {
+        size = {.columns = terminal->columns, .rows = terminal->rows};
+    }
+    auto device =
+        std::make_unique<virtio::console::ConsoleDevice>(*wiring_.console, size, wiring_.loop);
+    console_ = device.get();
+    wiring_.console->attach(*device);
+    add(std::move(device));
+}
+
+void VirtioDevices::add_balloon(const virtio::balloon::BalloonConfig& config) {
+    auto device = std::make_unique<virtio::balloon::BalloonDevice>(config, wiring_.memory,
+                                                                   wiring_.loop, wiring_.log);
+    balloon_ = device.get();
+    add(std::move(device));
 }
 
 void VirtioDevices::start() noexcept {

@@ -10,11 +10,14 @@
 #include "devices/pci/bus.hpp"
 #include "devices/pci/root_port.hpp"
 #include "devices/shared_irq.hpp"
+#include "devices/virtio/balloon/balloon_device.hpp"
+#include "devices/virtio/console/console_device.hpp"
 #include "devices/virtio/device.hpp"
 #include "devices/virtio_pci/virtio_function.hpp"
 #include "io/event_loop.hpp"
 #include "io/log.hpp"
 #include "memory/guest_memory.hpp"
+#include "vmm/console/console.hpp"
 #include "vmm/kvm/irq_chip.hpp"
 #include "vmm/kvm/msi_irqfd.hpp"
 #include "vmm/vm_config.hpp"
@@ -27,6 +30,7 @@ struct VirtioWiring {
     pci::BarMapper& bars;
     pci::PciBus& bus;
     IrqChip& chip;
+    Console* console;  ///< of the virtio console; nullptr without one
     io::EventLoop& loop;
     io::Log& log;
 };
@@ -48,6 +52,10 @@ class VirtioDevices {
     VirtioDevices(const VirtioDevices&) = delete;
     VirtioDevices& operator=(const VirtioDevices&) = delete;
     ~VirtioDevices();
+
+    /// nullptr where the configuration names none.
+    [[nodiscard]] virtio::console::ConsoleDevice* console() noexcept { return console_; }
+    [[nodiscard]] virtio::balloon::BalloonDevice* balloon() noexcept { return balloon_; }
 
     // The loop's thread, or before it runs.
     void start() noexcept;
@@ -72,7 +80,9 @@ class VirtioDevices {
         std::unique_ptr<pci::RootPort> port;  ///< which it is behind, if any
     };
 
-    void add(std::unique_ptr<virtio::VirtioDevice> device, bool root_port);
+    void add(std::unique_ptr<virtio::VirtioDevice> device, bool root_port = false);
+    void add_console();
+    void add_balloon(const virtio::balloon::BalloonConfig& config);
     void on_stopped() noexcept;
 
     // Wiring.
@@ -80,6 +90,8 @@ class VirtioDevices {
     std::vector<std::unique_ptr<Wire>> wires_;
     std::vector<Slot> slots_;
     std::uint8_t ports_ = 0;
+    virtio::console::ConsoleDevice* console_ = nullptr;
+    virtio::balloon::BalloonDevice* balloon_ = nullptr;
     // State: the loop's thread.
     std::size_t running_ = 0;
     io::Task* stopped_ = nullptr;

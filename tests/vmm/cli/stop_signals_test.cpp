@@ -21,6 +21,7 @@ class Recorder final : public StopTarget {
     void stop() noexcept override { record('s'); }
     void suspend() noexcept override { record('z'); }
     void resume() noexcept override { record('c'); }
+    void terminal_resized() noexcept override { record('w'); }
     [[nodiscard]] const std::string& calls() const { return calls_; }
 
   private:
@@ -73,6 +74,10 @@ TEST(StopSignals, AnInterruptCountsLikeTermWhenCtrlCBelongsToTheGuest) {
 
 TEST(StopSignals, TakeTheTerminalAgainWhenTheProgramIsContinued) {
     EXPECT_EQ(calls_for({SIGCONT}, true), "c");
+}
+
+TEST(StopSignals, TellOfTheTerminalsSizeAndEndNothing) {
+    EXPECT_EQ(calls_for({SIGWINCH, SIGTERM}, true), "wp");
 }
 
 TEST(StopSignals, RememberWhichSignalAskedForTheEnd) {

@@ -171,6 +171,38 @@ TEST_F(VmTest, HasItsSocketsBehindItsDisksAndRemovesTheirFile) {
     EXPECT_NE(text.find("00:02.0 1af4:1053 "), std::string::npos) << text;
 }
 
+TEST_F(VmTest, HasTheOtherDevicesBehindItsDisks) {
+    VmConfig config = config_with_output("");
+    config.boot.cmdline = "exits=0";
+    config.console = SerialConfig{.kind = SerialConfig::Kind::Pty, .path = {}};
+    config.rng.emplace();
+    config.balloon = {.target = 1 << 20, .reporting = true, .statistics = std::chrono::seconds(1)};
+    Vm vm(config, log_);
+    EXPECT_EQ(vm.serial_path(), "");
+    EXPECT_EQ(vm.console_path().find("/dev/pts/"), 0U) << vm.console_path();
+    ASSERT_NE(vm.balloon(), nullptr);
+    vm.balloon()->set_target(2 << 20);
+    vm.terminal_resized();
+    EXPECT_EQ(vm.run(), ExitReason::PowerOff);
+    EXPECT_EQ(vm.balloon()->size(), 0U);
+    const std::string text = output();
+    EXPECT_NE(text.find("00:01.0 1af4:1043"), std::string::npos) << text;
+    EXPECT_NE(text.find("00:02.0 1af4:1044"), std::string::npos) << text;
+    EXPECT_NE(text.find("00:03.0 1af4:1045"), std::string::npos) << text;
+}
+
+TEST_F(VmTest, HasNoOtherDevicesUnlessTheyAreNamed) {
+    Vm vm(config(""), log_);
+    EXPECT_EQ(vm.balloon(), nullptr);
+    EXPECT_EQ(vm.console_path(), "");
+}
+
+TEST_F(VmTest, RefusesASourceOfRandomBytesThatIsNone) {
+    VmConfig config = this->config("");
+    config.rng = {.source = "/proc/self/exe"};
+    EXPECT_THROW(Vm(config, log_), io::Error);
+}
+
 TEST_F(VmTest, RefusesMoreDevicesThanTheBusHasRoomFor) {
     const Image image(serial_file_ + ".disk");
     VmConfig config = this->config("");
