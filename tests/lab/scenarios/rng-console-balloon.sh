@@ -66,8 +66,8 @@ step "--balloon statistics: $(sed -n 's/.*balloon: //p' "$vm/errors" | tail -n 1
 go_on
 finish
 
-# --- reports of free pages
-start report --memory 512M --balloon reporting
+# --- reports of free pages, in memory that others can map
+start report --memory 512M,shared --balloon reporting
 vm_expect "devices: filled" 300
 before=$(resident_mib)
 [ "$before" -ge 280 ] || fail "$before MiB resident after 256 were filled"
