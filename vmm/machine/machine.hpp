@@ -30,6 +30,7 @@
 #include "vmm/machine/consoles.hpp"
 #include "vmm/machine/placement.hpp"
 #include "vmm/machine/virtio_devices.hpp"
+#include "vmm/machine/virtio_parts.hpp"
 #include "vmm/vcpu/vcpu_group.hpp"
 #include "vmm/vm.hpp"
 
@@ -69,7 +70,7 @@ class Vm::Machine final : private SystemEventSink, private VcpuOwner {
     void leave_terminal() noexcept { consoles_.leave_terminal(); }
     void take_terminal() noexcept { consoles_.take_terminal(); }
     void terminal_resized() noexcept;
-    [[nodiscard]] virtio::balloon::BalloonDevice* balloon() noexcept { return devices_.balloon(); }
+    [[nodiscard]] virtio::balloon::BalloonDevice* balloon() noexcept { return parts_.balloon(); }
     void pause() noexcept { vcpus_.pause(); }
     void resume() noexcept { vcpus_.resume(); }
 
@@ -196,8 +197,9 @@ class Vm::Machine final : private SystemEventSink, private VcpuOwner {
     AddressSpace port_space_;
     MemorySlots slots_;
     IrqChip chip_;
-    /// Before the console: a guest that cannot be loaded has emptied no output file.
+    /// Before the consoles: what cannot be loaded or opened has emptied no output file.
     const boot::LoadedGuest guest_;
+    const VirtioParts parts_;
     Consoles consoles_;
     Board board_;
     IoEventFds io_event_fds_;

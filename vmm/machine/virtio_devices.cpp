@@ -7,11 +7,6 @@
 #include <utility>
 
 #include "devices/pci/spec.hpp"
-#include "devices/virtio/block/block_device.hpp"
-#include "devices/virtio/block/disk_file.hpp"
-#include "devices/virtio/entropy/entropy_device.hpp"
-#include "devices/virtio/net/net_device.hpp"
-#include "devices/virtio/vsock/vsock_device.hpp"
 #include "io/error.hpp"
 #include "vmm/layout.hpp"
 
@@ -41,31 +36,19 @@ auto VirtioDevices::needs(const VmConfig& config) -> Needs {
             .last_bus = static_cast<std::uint8_t>(ports)};
 }
 
-VirtioDevices::VirtioDevices(const VmConfig& config, const VirtioWiring& wiring) : wiring_(wiring) {
+VirtioDevices::VirtioDevices(const VirtioParts& parts, const VirtioWiring& wiring)
+    : wiring_(wiring) {
     for (std::uint32_t wire = 0; wire < layout::kPciWires; ++wire) {
         wires_.push_back(std::make_unique<Wire>(wiring_.chip, layout::kPciGsi + wire));
     }
-    virtio::block::check_distinct(config.disks);
-    for (const virtio::block::BlockConfig& disk : config.disks) {
-        add(std::make_unique<virtio::block::BlockDevice>(disk, wiring_.loop, wiring_.log),
-            disk.root_port);
-    }
-    for (const virtio::net::NetConfig& net : config.nets) {
-        add(std::make_unique<virtio::net::NetDevice>(net, wiring_.loop, wiring_.log), false);
-    }
-    if (config.vsock) {
-        add(std::make_unique<virtio::vsock::VsockDevice>(*config.vsock, wiring_.loop, wiring_.log),
-            false);
+    for (const VirtioParts::Part& part : parts.before_console()) {
+        add(*part.device, part.root_port);
     }
     if (wiring_.console != nullptr) {
         add_console();
     }
-    if (config.rng) {
-        add(std::make_unique<virtio::entropy::EntropyDevice>(*config.rng, wiring_.loop,
-                                                             wiring_.log));
-    }
-    if (config.balloon) {
-        add_balloon(*config.balloon);
+    for (const VirtioParts::Part& part : parts.behind_console()) {
+        add(*part.device, part.root_port);
     }
 }
 
@@ -77,14 +60,13 @@ VirtioDevices::~VirtioDevices() {
 
 // The pin of a device behind a port comes out as the port's own (PCI-to-PCI Bridge Architecture
 // Specification 1.2, 9.1): INTA# of device 0 as INTA#.
-void VirtioDevices::add(std::unique_ptr<virtio::VirtioDevice> device, bool root_port) {
+void VirtioDevices::add(virtio::VirtioDevice& device, bool root_port) {
     const std::size_t number = kFirstDevice + slots_.size();
     Slot slot;
-    slot.device = std::move(device);
     std::vector<MsiVector*> vectors;
-    for (std::size_t i = 0; i < virtio::VirtioFunction::vectors_of(*slot.device); ++i) {
+    for (std::size_t i = 0; i < virtio::VirtioFunction::vectors_of(device); ++i) {
         slot.vectors.push_back(
-            std::make_unique<MsiIrqfd>(slot.device->name(), wiring_.chip, wiring_.log));
+            std::make_unique<MsiIrqfd>(device.name(), wiring_.chip, wiring_.log));
         vectors.push_back(slot.vectors.back().get());
     }
     const auto wire = layout::pci_gsi(static_cast<std::uint32_t>(number)) - layout::kPciGsi;
@@ -92,14 +74,14 @@ void VirtioDevices::add(std::unique_ptr<virtio::VirtioDevice> device, bool root_
     slot.stopped = std::make_unique<io::Task>(
         this, [](void* self) noexcept { static_cast<VirtioDevices*>(self)->on_stopped(); });
     slot.function = std::make_unique<virtio::VirtioFunction>(
-        *slot.device, virtio::FunctionWiring{
-                          .memory = wiring_.memory,
-                          .bars = wiring_.bars,
-                          .pin = *slot.pin,
-                          .type = root_port ? pci::PortType::Endpoint : pci::PortType::Integrated,
-                          .vectors = vectors,
-                          .loop = wiring_.loop,
-                          .log = wiring_.log});
+        device, virtio::FunctionWiring{
+                    .memory = wiring_.memory,
+                    .bars = wiring_.bars,
+                    .pin = *slot.pin,
+                    .type = root_port ? pci::PortType::Endpoint : pci::PortType::Integrated,
+                    .vectors = vectors,
+                    .loop = wiring_.loop,
+                    .log = wiring_.log});
     pci::PciFunction* on_bus = slot.function.get();
     if (root_port) {
         slot.port = std::make_unique<pci::RootPort>(++ports_);
@@ -115,18 +97,10 @@ void VirtioDevices::add_console() {
     if (const auto terminal = wiring_.console->terminal_size()) {
         size = {.columns = terminal->columns, .rows = terminal->rows};
     }
-    auto device =
+    console_ =
         std::make_unique<virtio::console::ConsoleDevice>(*wiring_.console, size, wiring_.loop);
-    console_ = device.get();
-    wiring_.console->attach(*device);
-    add(std::move(device));
-}
-
-void VirtioDevices::add_balloon(const virtio::balloon::BalloonConfig& config) {
-    auto device = std::make_unique<virtio::balloon::BalloonDevice>(config, wiring_.memory,
-                                                                   wiring_.loop, wiring_.log);
-    balloon_ = device.get();
-    add(std::move(device));
+    wiring_.console->attach(*console_);
+    add(*console_);
 }
 
 void VirtioDevices::start() noexcept {

@@ -10,7 +10,6 @@
 #include "devices/pci/bus.hpp"
 #include "devices/pci/root_port.hpp"
 #include "devices/shared_irq.hpp"
-#include "devices/virtio/balloon/balloon_device.hpp"
 #include "devices/virtio/console/console_device.hpp"
 #include "devices/virtio/device.hpp"
 #include "devices/virtio_pci/virtio_function.hpp"
@@ -20,6 +19,7 @@
 #include "vmm/console/console.hpp"
 #include "vmm/kvm/irq_chip.hpp"
 #include "vmm/kvm/msi_irqfd.hpp"
+#include "vmm/machine/virtio_parts.hpp"
 #include "vmm/vm_config.hpp"
 
 namespace cxlvm {
@@ -35,7 +35,7 @@ struct VirtioWiring {
     io::Log& log;
 };
 
-/// The virtio devices that a configuration names, in its order, on the root bus from device 1 on.
+/// The virtio devices of a machine on its root bus, from device 1 on.
 /// Destroyed when no vCPU runs and, once started, stop() has come to its end.
 class VirtioDevices {
   public:
@@ -47,15 +47,14 @@ class VirtioDevices {
     /// Throws io::Error (Fault::Input) when there are more than fit.
     [[nodiscard]] static Needs needs(const VmConfig& config);
 
-    /// Throws io::Error.
-    VirtioDevices(const VmConfig& config, const VirtioWiring& wiring);
+    /// Throws io::Error. `parts` outlive this.
+    VirtioDevices(const VirtioParts& parts, const VirtioWiring& wiring);
     VirtioDevices(const VirtioDevices&) = delete;
     VirtioDevices& operator=(const VirtioDevices&) = delete;
     ~VirtioDevices();
 
     /// nullptr where the configuration names none.
-    [[nodiscard]] virtio::console::ConsoleDevice* console() noexcept { return console_; }
-    [[nodiscard]] virtio::balloon::BalloonDevice* balloon() noexcept { return balloon_; }
+    [[nodiscard]] virtio::console::ConsoleDevice* console() noexcept { return console_.get(); }
 
     // The loop's thread, or before it runs.
     void start() noexcept;
@@ -72,7 +71,6 @@ class VirtioDevices {
     };
     /// A device in its place.
     struct Slot {
-        std::unique_ptr<virtio::VirtioDevice> device;
         std::vector<std::unique_ptr<MsiIrqfd>> vectors;
         std::unique_ptr<SharedIrq::Holder> pin;
         std::unique_ptr<io::Task> stopped;
@@ -80,18 +78,16 @@ class VirtioDevices {
         std::unique_ptr<pci::RootPort> port;  ///< which it is behind, if any
     };
 
-    void add(std::unique_ptr<virtio::VirtioDevice> device, bool root_port = false);
+    void add(virtio::VirtioDevice& device, bool root_port = false);
     void add_console();
-    void add_balloon(const virtio::balloon::BalloonConfig& config);
     void on_stopped() noexcept;
 
     // Wiring.
     const VirtioWiring wiring_;
     std::vector<std::unique_ptr<Wire>> wires_;
+    std::unique_ptr<virtio::console::ConsoleDevice> console_;
     std::vector<Slot> slots_;
     std::uint8_t ports_ = 0;
-    virtio::console::ConsoleDevice* console_ = nullptr;
-    virtio::balloon::BalloonDevice* balloon_ = nullptr;
     // State: the loop's thread.
     std::size_t running_ = 0;
     io::Task* stopped_ = nullptr;

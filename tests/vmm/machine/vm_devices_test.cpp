@@ -157,6 +157,17 @@ TEST_F(VmDevicesTest, RefusesASourceOfRandomBytesThatIsNone) {
     EXPECT_THROW(Vm(config, log_), io::Error);
 }
 
+TEST_F(VmDevicesTest, EmptiesNoOutputFileForADeviceThatCannotBeHad) {
+    std::ofstream(serial_file_) << "of the last run";
+    VmConfig config = config_with_report();
+    config.disks = {{.disk = {.path = serial_file_ + ".none"}}};
+    EXPECT_THROW(Vm(config, log_), io::Error);
+    config.disks.clear();
+    config.rng = {.source = "/proc/self/exe"};
+    EXPECT_THROW(Vm(config, log_), io::Error);
+    EXPECT_EQ(output(), "of the last run");
+}
+
 TEST_F(VmDevicesTest, RefusesMoreDevicesThanTheBusHasRoomFor) {
     VmConfig config = this->config("");
     config.disks.assign(31, {.disk = {.path = image_.path(), .read_only = true}});
