@@ -7,9 +7,6 @@ namespace cxlvm::virtio::net {
 
 namespace {
 
-/// Commands of one round of the loop; each may take system calls.
-constexpr unsigned kBudget = 16;
-
 template <typename T>
 bool take(std::span<iovec>& segments, T& out) noexcept {
     return take_front(segments, std::as_writable_bytes(std::span(&out, 1)));
@@ -17,19 +14,17 @@ bool take(std::span<iovec>& segments, T& out) noexcept {
 
 }  // namespace
 
+// One command in a round of the loop: it may take system calls that keep the kernel's lock of all
+// interfaces.
 void ControlQueue::serve() noexcept {
     ring().disable_kicks();
-    unsigned budget = kBudget;
-    while (const auto chain = next_chain()) {
+    if (const auto chain = next_chain()) {
         std::span<iovec> answer = chain->writable;
         // Not carried out when nothing can be said about it.
         const Ack ack = answer.empty() ? Ack::Error : carry_out(chain->readable);
         const bool said = fill_front(answer, std::as_bytes(std::span(&ack, 1)));
         ring().put(chain->head, said ? sizeof(ack) : 0);
-        if (--budget == 0) {
-            wake();
-            break;
-        }
+        wake();
     }
     announce();
 }

@@ -237,6 +237,8 @@ void NetDevice::port_ended(int error) noexcept {
         ended_ = true;
         log_.warn("net: {}: {}; the guest's link is down", backend_->name(), why_ended(error));
         publish_link();
+        // Those that wait for the port, which takes nothing any more.
+        for_each_queue([](NetQueue& queue) { queue.wake(); });
     }
 }
 

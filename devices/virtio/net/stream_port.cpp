@@ -17,6 +17,9 @@ namespace cxlvm::virtio::net {
 namespace {
 
 constexpr std::size_t kMaxSegments = 1024;  // what sendmsg(2) takes
+/// Frames too short to be any that are skipped in one call: a peer may send them faster than they
+/// are read.
+constexpr unsigned kMaxRunts = 64;
 
 std::size_t decode(std::span<const std::byte, 4> bytes) noexcept {
     std::size_t value = 0;
@@ -83,7 +86,7 @@ std::int64_t StreamPort::read_length() noexcept {
 }
 
 std::int64_t StreamPort::receive(std::span<const iovec> room) noexcept {
-    while (true) {
+    for (unsigned runts = 0; runts < kMaxRunts; ++runts) {
         if (const std::int64_t result = read_length(); result <= 0) {
             return result;
         }
@@ -97,6 +100,7 @@ std::int64_t StreamPort::receive(std::span<const iovec> room) noexcept {
         unwanted_ = length;
         length_bytes_ = 0;
     }
+    return -EAGAIN;
 }
 
 std::int64_t StreamPort::read_frame(std::span<const iovec> room) noexcept {

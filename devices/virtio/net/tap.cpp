@@ -196,7 +196,17 @@ ifreq describe_descriptor(const io::Fd& fd, const std::string& what) {
 std::int64_t TapPort::receive(std::span<const iovec> room) noexcept {
     const ssize_t count = io::retry_eintr(
         [&] { return ::readv(fd_.get(), room.data(), static_cast<int>(room.size())); });
-    return count < 0 ? -errno : count;
+    if (count >= 0) {
+        return count;
+    }
+    switch (errno) {
+        case EFAULT:  // the host has no memory for a page of the buffer
+        case ENOMEM:
+        case ENOBUFS:
+            return -EAGAIN;  // the frame is lost
+        default:
+            return -errno;
+    }
 }
 
 int TapPort::send(std::span<const iovec> frame) noexcept {
@@ -280,7 +290,14 @@ void Tap::prepare() {
 }
 
 bool Tap::set_guest_offloads(std::uint64_t features) noexcept {
-    return set_offloads(ports_.front()->fd(), features);
+    if (features == guest_offloads_) {
+        return true;
+    }
+    if (!set_offloads(ports_.front()->fd(), features)) {
+        return false;
+    }
+    guest_offloads_ = features;
+    return true;
 }
 
 bool Tap::set_pairs(unsigned pairs) noexcept {

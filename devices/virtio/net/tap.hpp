@@ -58,7 +58,8 @@ class Tap final : public Backend {
     std::string name_;
     std::uint64_t offloads_ = 0;
     std::uint16_t mtu_ = 0;
-    unsigned attached_ = 0;  ///< ports that the kernel gives frames to
+    std::uint64_t guest_offloads_ = 0;  ///< as the kernel was last told
+    unsigned attached_ = 0;             ///< ports that the kernel gives frames to
     std::vector<std::unique_ptr<Port>> ports_;
 };
 

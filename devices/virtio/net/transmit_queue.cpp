@@ -56,6 +56,8 @@ bool TransmitQueue::send_next() noexcept {
         if (error != 0) {
             owner().port_ended(error);
         }
+    } else {
+        port_.abandon_send(frame_->readable);  // the link may have gone down in the middle of it
     }
     ring().put(frame_->head, 0);
     frame_.reset();

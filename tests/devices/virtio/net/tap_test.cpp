@@ -265,5 +265,13 @@ TEST(TapTest, ADescriptorWithoutHeadersIsRefused) {
     });
 }
 
+TEST(TapPort, LosesAFrameWhoseBufferCannotBeHad) {
+    test::FramePair pair;
+    TapPort port(std::exchange(pair.device, io::Fd()));
+    pair.put(no_offloads() + pattern(60));
+    const iovec nowhere{.iov_base = nullptr, .iov_len = Port::kMinRoom};
+    EXPECT_EQ(port.receive(std::span(&nowhere, 1)), -EAGAIN);
+}
+
 }  // namespace
 }  // namespace cxlvm::virtio::net
