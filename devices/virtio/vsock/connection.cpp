@@ -412,6 +412,10 @@ bool Connection::tick() noexcept {
 }
 
 void Connection::reset(bool drain) noexcept {
+    if ((state_.pending & kRequest) != 0) {
+        abort();  // the guest has not heard of it, and may never give a buffer to tell it
+        return;
+    }
     state_.phase = Phase::Resetting;
     state_.drain = drain;
     state_.pending = 0;
@@ -448,6 +452,7 @@ void Connection::abort() noexcept {
     detach();
     state_.pending = 0;
     state_.phase = Phase::Closing;
+    (void)::shutdown(host_.get(), SHUT_RDWR);  // ends what waits for the peer
     cancel_all();
     settle();
 }

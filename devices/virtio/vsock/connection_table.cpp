@@ -32,6 +32,8 @@ ConnectionTable::ConnectionTable(io::EventLoop& loop, Connection::Owner& owner,
                "--vsock: buffers"),
       names_(kConnections, kNoName),
       next_host_port_(kFirstHostPort) {
+    // A slow reader's first byte would clear 2 MiB. Fails where there are no huge pages.
+    static_cast<void>(::madvise(buffers_.bytes().data(), buffers_.size(), MADV_NOHUGEPAGE));
     free_.reserve(kConnections);
     for (std::size_t i = 0; i < kConnections; ++i) {
         const auto number = static_cast<std::uint16_t>(kConnections - 1 - i);

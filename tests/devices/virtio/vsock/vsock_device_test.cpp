@@ -302,6 +302,26 @@ TEST_F(VsockDeviceTest, HalfOpenConnectionsEnd) {
     EXPECT_EQ(silent.data + unanswered.data, "");
 }
 
+TEST_F(VsockDeviceTest, WhatTheGuestNeverHeardOfEndsWithoutIt) {
+    reset();
+    device_.reset();
+    make(std::chrono::milliseconds(1));
+    activate();
+    HostSocket client = HostSocket::connect(path_);
+    client.write("CONNECT 5\n");
+    EXPECT_TRUE(until([&] {
+        client.read();
+        return client.ended();
+    }));
+    // Its first buffer comes now, and is for the next client.
+    HostSocket other = HostSocket::connect(path_);
+    other.write("CONNECT 6\n");
+    give_buffers(kReceiveCount);
+    const Received packet = next();
+    EXPECT_EQ(packet.op(), Op::Request);
+    EXPECT_EQ(packet.header.dst_port, 6U);
+}
+
 TEST_F(VsockDeviceTest, TheNumberOfConnectionsIsBounded) {
     const HostSocket listener = listen(22);
     std::vector<HostSocket> servers;
