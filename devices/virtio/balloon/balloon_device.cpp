@@ -169,6 +169,7 @@ Turn BalloonDevice::discard_reported(Chain& chain) noexcept {
 
 Turn BalloonDevice::take_statistics(const Chain& chain) noexcept {
     if (std::exchange(poll_due_, false)) {
+        asked_ = true;
         return Turn::Done;
     }
     if (!poll_.idle()) {
@@ -179,10 +180,13 @@ Turn BalloonDevice::take_statistics(const Chain& chain) noexcept {
         const io::MutexLock lock(mutex_);
         statistics_ = report;
     }
-    log_.info("balloon: {} MiB; of {} MiB the guest has {} MiB free and {} MiB available",
-              size() >> 20, mebibytes(report.get(Statistic::TotalMemory)),
-              mebibytes(report.get(Statistic::FreeMemory)),
-              mebibytes(report.get(Statistic::AvailableMemory)));
+    // Not the first one of each round, which comes as often as the driver likes.
+    if (std::exchange(asked_, false)) {
+        log_.info("balloon: {} MiB; of {} MiB the guest has {} MiB free and {} MiB available",
+                  size() >> 20, mebibytes(report.get(Statistic::TotalMemory)),
+                  mebibytes(report.get(Statistic::FreeMemory)),
+                  mebibytes(report.get(Statistic::AvailableMemory)));
+    }
     loop_.start(poll_.set(configuration_.statistics));
     return Turn::Wait;
 }
@@ -216,6 +220,7 @@ void BalloonDevice::on_reset() noexcept {
 void BalloonDevice::end_reset() noexcept {
     resetting_ = false;
     poll_due_ = false;
+    asked_ = false;
     actual_.store(0, std::memory_order_relaxed);
     {
         const io::MutexLock lock(mutex_);

@@ -110,6 +110,7 @@ class BalloonDevice final : public VirtioDevice, private ChainServer {
     // The loop's thread.
     bool resetting_ = false;
     bool poll_due_ = false;  ///< the driver's buffer is to be given back, for the next report
+    bool asked_ = false;     ///< the next report is one that we have asked for
     PageBatch batch_;
     io::TimeoutOp poll_{io::Completion::to<&BalloonDevice::on_poll>(*this)};
 };

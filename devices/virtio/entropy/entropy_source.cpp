@@ -18,8 +18,13 @@ constexpr const char* kOption = "--rng";
 io::Fd open_source(const std::string& path) {
     const std::string name = std::string(kOption) + ": " + path;
     if (auto copy = io::open_descriptor(path, name)) {
-        if ((::fcntl(copy->get(), F_GETFL) & O_ACCMODE) == O_WRONLY) {
+        const int flags = ::fcntl(copy->get(), F_GETFL);
+        if ((flags & O_ACCMODE) == O_WRONLY) {
             io::throw_input(name + ": the descriptor cannot be read");
+        }
+        // Not ours to change: the flag is that of the open file, which others may have too.
+        if ((flags & O_NONBLOCK) != 0) {
+            io::throw_input(name + ": the descriptor does not wait; open it without O_NONBLOCK");
         }
         return std::move(*copy);
     }

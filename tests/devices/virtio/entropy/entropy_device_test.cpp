@@ -8,6 +8,7 @@
 #include <set>
 #include <string>
 
+#include "devices/virtio/entropy/entropy_source.hpp"
 #include "io/error.hpp"
 #include "tests/devices/virtio/device_fixture.hpp"
 #include "tests/support/allocation_counter.hpp"
@@ -104,6 +105,11 @@ TEST_F(EntropyDeviceTest, ASourceThatHasEndedIsReplaced) {
     offer(kRequestQueue, 0, kBuffers, 64, true);
     EXPECT_EQ(serve(kRequestQueue, 1)[0].length, 64U);
     EXPECT_NE(get(kBuffers, 64), std::string(64, '\0'));
+}
+
+TEST(EntropySourceTest, RefusesADescriptorThatDoesNotWait) {
+    const io::Fd source(::open("/dev/zero", O_RDONLY | O_NONBLOCK | O_CLOEXEC));
+    EXPECT_THROW(EntropySource("fd=" + std::to_string(source.get())), io::Error);
 }
 
 TEST_F(EntropyDeviceTest, AResetEndsAReadThatWaitsForItsSource) {
