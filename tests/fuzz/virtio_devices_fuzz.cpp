@@ -18,28 +18,19 @@
 #include "io/error.hpp"
 #include "io/event_loop.hpp"
 #include "memory/guest_memory.hpp"
+#include "tests/fuzz/fuzzed_rings.hpp"
 #include "tests/fuzz/script.hpp"
 
 namespace cxlvm::virtio {
 namespace {
-
-// Two blocks of 16 KiB with a hole of as much between them: all addresses fit into 16 bits.
-constexpr std::uint64_t kBlock = 0x4000;
-constexpr std::uint64_t kHigh = 0x8000;
-constexpr std::uint16_t kRing = 16;
-constexpr std::uint16_t kMaxQueues = 5;
-
-GuestMemory& memory() {
-    static GuestMemory memory(
-        {.size = 2 * kBlock, .numa_node = {}, .hole_base = Gpa(kBlock), .high_base = Gpa(kHigh)});
-    return memory;
-}
 
 io::EventLoop& loop() {
     static io::EventLoop loop({.entries = 16, .name = "fuzz"});
     return loop;
 }
 
+using test::fuzzed_memory;
+using test::FuzzedRings;
 using test::Script;
 
 class FakeHost final : public DeviceHost {
@@ -84,16 +75,14 @@ class FakeEnd final : public CharacterHost {
 class Machine {
   public:
     explicit Machine(Script& script) : kind_(script.next()) {
-        for (const GuestMemory::Block& block : memory().blocks()) {
+        for (const GuestMemory::Block& block : fuzzed_memory().blocks()) {
             std::ranges::fill(block.host, std::byte{0});
         }
         make();
         host_.queues = device_->queues().size();
         host_.config_size = device_->initial_config().size();
         device_->attach(host_);
-        for (const QueueLimits& limits : device_->queues()) {
-            rings_.emplace_back(memory(), limits);
-        }
+        rings_.emplace(device_->queues());
         activate(script.next());
     }
 
@@ -101,14 +90,14 @@ class Machine {
         const std::uint8_t op = script.next();
         switch (op % 8U) {
             case 0:
-                store(script, std::size_t{1} + op / 8U);
+                FuzzedRings::store(script, std::size_t{1} + op / 8U);
                 break;
             case 1:
             case 2:
-                describe(script, op / 8U);
+                FuzzedRings::describe(script, op / 8U);
                 break;
             case 3:
-                offer(script, op / 8U);
+                FuzzedRings::offer(script, op / 8U);
                 break;
             case 4:
                 device_->queue_notified(op / 8U);
@@ -124,7 +113,7 @@ class Machine {
                     reset();
                     activate(script.next());
                 } else {
-                    device_->queue_notified(op / 8U % kMaxQueues);
+                    device_->queue_notified(op / 8U % FuzzedRings::kMost);
                     loop().run_ready();
                 }
                 break;
@@ -161,7 +150,7 @@ class Machine {
                         .target = 0x2000,
                         .reporting = (kind_ & 4U) != 0,
                         .statistics = std::chrono::seconds((kind_ & 8U) != 0 ? 1 : 0)},
-                    memory(), loop(), log_);
+                    fuzzed_memory(), loop(), log_);
                 balloon_ = device.get();
                 device_ = std::move(device);
                 break;
@@ -169,30 +158,14 @@ class Machine {
         }
     }
 
-    [[nodiscard]] static std::uint64_t area(std::size_t queue) { return 0x1000 + 0x200 * queue; }
-
     /// Bits of `how` are the queues that the driver enables.
     void activate(std::uint8_t how) {
-        for (std::size_t i = 0; i < rings_.size(); ++i) {
-            const QueueSetup setup{.size = kRing,
-                                   .descriptors = Gpa(area(i)),
-                                   .driver = Gpa(area(i) + 0x100),
-                                   .device = Gpa(area(i) + 0x140),
-                                   .event_idx = (how & 0x40U) != 0,
-                                   .indirect = true};
-            rings_[i].stop();
-            for (std::uint64_t at = 0; at < 0x200; ++at) {
-                io::check(memory().store(Gpa(area(i) + at), std::uint8_t{0}), "no RAM for a ring");
-            }
-            if ((how >> i & 1U) == 0) {
-                io::check(rings_[i].start(setup), "a ring does not start");
-            }
-        }
+        rings_->start(how);
         host_.active = true;
         const std::uint64_t features = (how & 0x80U) != 0
                                            ? device_->features() & ~balloon::kFeatureStatistics
                                            : device_->features();
-        io::check(device_->activate({.features = features, .queues = rings_}),
+        io::check(device_->activate({.features = features, .queues = rings_->queues()}),
                   "the device does not start");
     }
 
@@ -201,46 +174,12 @@ class Machine {
         while (host_.active) {
             loop().run_ready();
         }
-        const std::vector<std::uint16_t> before = used();
-        for (std::uint16_t queue = 0; queue < kMaxQueues; ++queue) {
+        const std::vector<std::uint16_t> before = rings_->used();
+        for (std::uint16_t queue = 0; queue < FuzzedRings::kMost; ++queue) {
             device_->queue_notified(queue);
         }
         loop().run_ready();
-        io::check(used() == before, "a ring is touched after the reset");
-    }
-
-    [[nodiscard]] std::vector<std::uint16_t> used() const {
-        std::vector<std::uint16_t> indexes;
-        for (std::size_t i = 0; i < rings_.size(); ++i) {
-            indexes.push_back(memory().load<std::uint16_t>(Gpa(area(i) + 0x142)).value());
-        }
-        return indexes;
-    }
-
-    static void store(Script& script, std::size_t count) {
-        const std::uint64_t address = script.next16();
-        for (std::size_t i = 0; i < count; ++i) {
-            (void)memory().store(Gpa(address + i), script.next());
-        }
-    }
-
-    /// A descriptor whose fields are likely to make sense.
-    static void describe(Script& script, std::size_t queue) {
-        const std::uint64_t index = script.next() % kRing;
-        Descriptor descriptor{.address = script.next16(),
-                              .length = script.next16(),
-                              .flags = static_cast<std::uint16_t>(script.next() % 8U),
-                              .next = static_cast<std::uint16_t>(script.next() % kRing)};
-        (void)memory().store(Gpa(area(queue % kMaxQueues) + sizeof(descriptor) * index),
-                             descriptor);
-    }
-
-    static void offer(Script& script, std::size_t queue) {
-        const std::uint64_t ring = area(queue % kMaxQueues) + 0x100;
-        const auto index = memory().load<std::uint16_t>(Gpa(ring + kRingIndex)).value();
-        (void)memory().store(Gpa(ring + kRingElements + 2ULL * (index % kRing)),
-                             static_cast<std::uint16_t>(script.next() % kRing));
-        (void)memory().store(Gpa(ring + kRingIndex), static_cast<std::uint16_t>(index + 1));
+        io::check(rings_->used() == before, "a ring is touched after the reset");
     }
 
     /// What the host does.
@@ -262,7 +201,7 @@ class Machine {
     }
 
     void check() {
-        for (const SplitQueue& ring : rings_) {
+        for (const SplitQueue& ring : rings_->queues()) {
             io::check(ring.in_flight() <= 1, "more than one chain is held");
         }
     }
@@ -271,7 +210,7 @@ class Machine {
     io::Log log_{2, io::LogLevel::Off};
     FakeHost host_;
     FakeEnd end_;
-    std::vector<SplitQueue> rings_;
+    std::optional<FuzzedRings> rings_;
     std::unique_ptr<VirtioDevice> device_;
     console::ConsoleDevice* console_ = nullptr;
     balloon::BalloonDevice* balloon_ = nullptr;

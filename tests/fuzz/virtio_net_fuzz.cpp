@@ -20,36 +20,28 @@
 #include "io/error.hpp"
 #include "io/event_loop.hpp"
 #include "memory/guest_memory.hpp"
+#include "tests/fuzz/fuzzed_rings.hpp"
 #include "tests/fuzz/script.hpp"
 
 namespace cxlvm::virtio::net {
 namespace {
 
-// Two blocks of 16 KiB with a hole of as much between them: all addresses fit into 16 bits.
-constexpr std::uint64_t kBlock = 0x4000;
-constexpr std::uint64_t kHigh = 0x8000;
-constexpr std::uint16_t kRing = 16;
-constexpr std::uint16_t kMaxQueues = 5;
 constexpr std::uint64_t kOffloads =
     kFeatureCsum | kHostSegmentation | kFeatureHostEcn | kGuestOffloads;
-
-GuestMemory& memory() {
-    static GuestMemory memory(
-        {.size = 2 * kBlock, .numa_node = {}, .hole_base = Gpa(kBlock), .high_base = Gpa(kHigh)});
-    return memory;
-}
 
 io::EventLoop& loop() {
     static io::EventLoop loop({.entries = 16, .name = "fuzz"});
     return loop;
 }
 
+using test::fuzzed_memory;
+using test::FuzzedRings;
 using test::Script;
 
 class FakeHost final : public DeviceHost {
   public:
     void notify_queue(std::uint16_t queue) noexcept override {
-        io::check(queue < kMaxQueues && active, "a notification comes out of turn");
+        io::check(queue < FuzzedRings::kMost && active, "a notification comes out of turn");
     }
     void update_config(std::size_t offset, std::span<const std::byte> data) noexcept override {
         io::check(offset == 6 && data.size() == 2 && data[1] == std::byte{0}, "no link status");
@@ -129,7 +121,7 @@ class Network final : public Backend {
 class Machine {
   public:
     explicit Machine(Script& script) {
-        for (const GuestMemory::Block& block : memory().blocks()) {
+        for (const GuestMemory::Block& block : fuzzed_memory().blocks()) {
             std::ranges::fill(block.host, std::byte{0});
         }
         const std::uint8_t kind = script.next();
@@ -139,9 +131,7 @@ class Machine {
         device_.emplace(NetConfig{.mac = MacAddress{{2, 0, 0, 0, 0, 1}}}, std::move(network),
                         loop(), log_);
         device_->attach(host_);
-        for (const QueueLimits& limits : device_->queues()) {
-            rings_.emplace_back(memory(), limits);
-        }
+        rings_.emplace(device_->queues());
         activate(script);
     }
 
@@ -149,14 +139,14 @@ class Machine {
         const std::uint8_t op = script.next();
         switch (op % 8U) {
             case 0:
-                store(script, std::size_t{1} + op / 8U);
+                FuzzedRings::store(script, std::size_t{1} + op / 8U);
                 break;
             case 1:
             case 2:
-                describe(script, op / 8U);
+                FuzzedRings::describe(script, op / 8U);
                 break;
             case 3:
-                offer(script, op / 8U);
+                FuzzedRings::offer(script, op / 8U);
                 break;
             case 4:
                 network_->send(script, op / 8U);
@@ -168,7 +158,7 @@ class Machine {
                 upset(script, op / 8U);
                 break;
             default:
-                device_->queue_notified(op / 8U % kMaxQueues);
+                device_->queue_notified(op / 8U % FuzzedRings::kMost);
                 loop().run_ready();
                 break;
         }
@@ -182,25 +172,9 @@ class Machine {
     }
 
   private:
-    [[nodiscard]] static std::uint64_t area(std::size_t queue) { return 0x1000 + 0x200 * queue; }
-
     void activate(Script& script) {
         const std::uint8_t how = script.next();
-        for (std::size_t i = 0; i < rings_.size(); ++i) {
-            const QueueSetup setup{.size = kRing,
-                                   .descriptors = Gpa(area(i)),
-                                   .driver = Gpa(area(i) + 0x100),
-                                   .device = Gpa(area(i) + 0x140),
-                                   .event_idx = (how & 0x40U) != 0,
-                                   .indirect = true};
-            rings_[i].stop();
-            for (std::uint64_t at = 0; at < 0x200; ++at) {
-                io::check(memory().store(Gpa(area(i) + at), std::uint8_t{0}), "no RAM for a ring");
-            }
-            if ((how >> i & 1U) == 0) {
-                io::check(rings_[i].start(setup), "a ring does not start");
-            }
-        }
+        rings_->start(how);
         std::uint64_t features = device_->features();
         if ((how & 0x80U) != 0) {
             features &= script.next16() | std::uint64_t{script.next16()} << 16U;
@@ -209,7 +183,7 @@ class Machine {
             features = 0;
         }
         host_.active = true;
-        io::check(device_->activate({.features = features, .queues = rings_}),
+        io::check(device_->activate({.features = features, .queues = rings_->queues()}),
                   "the device does not start");
     }
 
@@ -218,46 +192,12 @@ class Machine {
         while (host_.active) {
             loop().run_ready();
         }
-        const std::vector<std::uint16_t> before = used();
-        for (std::uint16_t queue = 0; queue < kMaxQueues; ++queue) {
+        const std::vector<std::uint16_t> before = rings_->used();
+        for (std::uint16_t queue = 0; queue < FuzzedRings::kMost; ++queue) {
             device_->queue_notified(queue);
         }
         loop().run_ready();
-        io::check(used() == before, "a ring is touched after the reset");
-    }
-
-    [[nodiscard]] std::vector<std::uint16_t> used() const {
-        std::vector<std::uint16_t> indexes;
-        for (std::size_t i = 0; i < rings_.size(); ++i) {
-            indexes.push_back(memory().load<std::uint16_t>(Gpa(area(i) + 0x142)).value());
-        }
-        return indexes;
-    }
-
-    static void store(Script& script, std::size_t count) {
-        const std::uint64_t address = script.next16();
-        for (std::size_t i = 0; i < count; ++i) {
-            (void)memory().store(Gpa(address + i), script.next());
-        }
-    }
-
-    /// A descriptor whose fields are likely to make sense.
-    static void describe(Script& script, std::size_t queue) {
-        const std::uint64_t index = script.next() % kRing;
-        const Descriptor descriptor{.address = script.next16(),
-                                    .length = script.next16(),
-                                    .flags = static_cast<std::uint16_t>(script.next() % 8U),
-                                    .next = static_cast<std::uint16_t>(script.next() % kRing)};
-        (void)memory().store(Gpa(area(queue % kMaxQueues) + sizeof(descriptor) * index),
-                             descriptor);
-    }
-
-    static void offer(Script& script, std::size_t queue) {
-        const std::uint64_t ring = area(queue % kMaxQueues) + 0x100;
-        const auto index = memory().load<std::uint16_t>(Gpa(ring + kRingIndex)).value();
-        (void)memory().store(Gpa(ring + kRingElements + 2ULL * (index % kRing)),
-                             static_cast<std::uint16_t>(script.next() % kRing));
-        (void)memory().store(Gpa(ring + kRingIndex), static_cast<std::uint16_t>(index + 1));
+        io::check(rings_->used() == before, "a ring is touched after the reset");
     }
 
     void upset(Script& script, std::size_t what) {
@@ -281,14 +221,14 @@ class Machine {
     }
 
     void check() {
-        for (const SplitQueue& ring : rings_) {
+        for (const SplitQueue& ring : rings_->queues()) {
             io::check(ring.in_flight() <= ring.size(), "more is in flight than there is");
         }
     }
 
     io::Log log_{2, io::LogLevel::Off};
     FakeHost host_;
-    std::vector<SplitQueue> rings_;
+    std::optional<FuzzedRings> rings_;
     Network* network_ = nullptr;
     std::optional<NetDevice> device_;
 };
