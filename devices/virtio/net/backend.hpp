@@ -66,7 +66,7 @@ class Backend {
     [[nodiscard]] virtual bool set_guest_offloads(std::uint64_t /*features*/) noexcept {
         return true;
     }
-    /// The first `pairs` ports, 1 to all, are in use. False: not possible.
+    /// The first `pairs` ports, 1 to all, are in use. False: not possible, and nothing has changed.
     [[nodiscard]] virtual bool set_pairs(unsigned /*pairs*/) noexcept { return true; }
 };
 

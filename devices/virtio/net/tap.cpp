@@ -301,8 +301,18 @@ bool Tap::set_guest_offloads(std::uint64_t features) noexcept {
 }
 
 bool Tap::set_pairs(unsigned pairs) noexcept {
-    while (attached_ != pairs) {
-        const bool more = attached_ < pairs;
+    const unsigned before = attached_;
+    if (attach_ports(pairs)) {
+        return true;
+    }
+    // The driver goes on with the queues of before. attached_ is right even if that fails, too.
+    static_cast<void>(attach_ports(before));
+    return false;
+}
+
+bool Tap::attach_ports(unsigned count) noexcept {
+    while (attached_ != count) {
+        const bool more = attached_ < count;
         ifreq request{};
         request.ifr_flags = static_cast<short>(more ? IFF_ATTACH_QUEUE : IFF_DETACH_QUEUE);
         const int fd = ports_[more ? attached_ : attached_ - 1]->fd();

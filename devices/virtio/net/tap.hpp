@@ -53,6 +53,8 @@ class Tap final : public Backend {
   private:
     void add(io::Fd fd);
     void prepare();
+    /// False: refused halfway, and attached_ says where.
+    [[nodiscard]] bool attach_ports(unsigned count) noexcept;
 
     std::string interface_;
     std::string name_;

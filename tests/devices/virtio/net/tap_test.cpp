@@ -191,6 +191,50 @@ TEST(TapTest, FramesComeToTheQueuesThatAreInUse) {
     });
 }
 
+/// A descriptor for one queue of several.
+io::Fd open_queue() {
+    io::Fd fd = io::open_file("/dev/net/tun", O_RDWR | O_NONBLOCK);
+    ifreq request{};
+    std::strcpy(request.ifr_name, "cxlvmtest");
+    request.ifr_flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR | IFF_MULTI_QUEUE;
+    EXPECT_EQ(::ioctl(fd.get(), TUNSETIFF, &request), 0) << strerror(errno);
+    return fd;
+}
+/// Whether the kernel did it: it refuses what is done already.
+bool change_queue(const io::Fd& fd, int what) {
+    ifreq request{};
+    request.ifr_flags = static_cast<short>(what);
+    return ::ioctl(fd.get(), TUNSETQUEUE, &request) == 0;
+}
+
+TEST(TapTest, AChangeOfItsQueuesThatFailsHalfwayIsTakenBack) {
+    in_a_network_of_its_own([] {
+        std::vector<io::Fd> queues;
+        std::vector<int> numbers;
+        for (int i = 0; i < 4; ++i) {
+            queues.push_back(open_queue());
+            numbers.push_back(queues.back().get());
+        }
+        Tap tap(numbers);
+        ASSERT_TRUE(tap.set_pairs(1));
+        // Behind its back, so that the kernel refuses to attach the third queue once more.
+        ASSERT_TRUE(change_queue(queues[2], IFF_ATTACH_QUEUE));
+        EXPECT_FALSE(tap.set_pairs(4));
+        EXPECT_FALSE(change_queue(queues[1], IFF_DETACH_QUEUE)) << "detached, as it was";
+        EXPECT_FALSE(change_queue(queues[3], IFF_DETACH_QUEUE));
+        ASSERT_TRUE(change_queue(queues[2], IFF_DETACH_QUEUE));
+        EXPECT_TRUE(tap.set_pairs(4));
+
+        // And on the way down.
+        ASSERT_TRUE(change_queue(queues[2], IFF_DETACH_QUEUE));
+        EXPECT_FALSE(tap.set_pairs(1));
+        EXPECT_FALSE(change_queue(queues[3], IFF_ATTACH_QUEUE)) << "attached, as it was";
+        EXPECT_FALSE(change_queue(queues[1], IFF_ATTACH_QUEUE));
+        ASSERT_TRUE(change_queue(queues[2], IFF_ATTACH_QUEUE));
+        EXPECT_TRUE(tap.set_pairs(1));
+    });
+}
+
 TEST(TapTest, AnInterfaceThatIsRemovedIsTheEnd) {
     in_a_network_of_its_own([] {
         const Tap tap("cxlvmtest", 1, 0);
