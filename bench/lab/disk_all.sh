@@ -4,10 +4,9 @@
 # "value NAME NUMBER" for each measurement.
 # shellcheck source-path=SCRIPTDIR/../../tests/lab/outer source=lib.sh
 . /lab/lib.sh
-# shellcheck source=/dev/null
-. /lab/bench/settings.sh
+# shellcheck source-path=SCRIPTDIR source=turns.sh
+. /lab/bench/turns.sh
 
-mount -t debugfs none /sys/kernel/debug
 # One file in the page cache alone, and one that is read and written directly: ext4 on a device that
 # keeps its blocks in memory.
 buffered=/run/buffered direct=/run/direct
@@ -30,13 +29,10 @@ sync
 cp "$kernels/6.1/bzImage" "$buffered/"
 cp /lab/bench/initrd "$buffered/initrd"
 
-words="console=ttyS0 panic=-1 reboot=t quiet operations=${operations:?} transfers=${transfers:?}"
+words="$words operations=${operations:?} transfers=${transfers:?}"
 
 # run VARIANT: one run of one variant.
 run() {
-    # For vmm.
-    # shellcheck disable=SC2034
-    vmm_prefix=phases
     case $1 in
         qemu*) lab_vmm=qemu ;;
         *) lab_vmm=cxlvm ;;
@@ -45,25 +41,9 @@ run() {
         *_direct) disk=$direct/disk,direct ;;
         *) disk=$buffered/disk ;;
     esac
-    if ! (vmm --kernel "$buffered/bzImage" --initrd "$buffered/initrd" --cpus 1 --memory 256M \
-        --cmdline "$words" --disk "$disk") >/tmp/values 2>/tmp/errors ||
-        ! grep -q "guest: fio is done" /tmp/errors; then
-        tail -n 20 /tmp/values /tmp/errors | tr -cd '\11\12\40-\176' | sed 's/^/    /' >/dev/ttyS1
-        fail "$1: the run failed"
-    fi
-    grep -v '^warm_up_' /tmp/values | sed "s/^/value $1_/"
+    measure "$1" "guest: fio is done" --kernel "$buffered/bzImage" --initrd "$buffered/initrd" \
+        --cpus 1 --memory 256M --cmdline "$words" --disk "$disk"
 }
 
-# Every other round in the opposite order, so that what drifts meets all of them alike.
-order=${variants:?} round=0
-while [ "$round" -lt "${rounds:?}" ]; do
-    round=$((round + 1))
-    reversed=
-    for variant in $order; do
-        step "round $round of $rounds: $variant"
-        run "$variant" >/dev/ttyS1
-        reversed="$variant $reversed"
-    done
-    order=$reversed
-done
+in_turns run
 pass

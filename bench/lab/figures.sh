@@ -11,7 +11,7 @@ statistics() {
             if (name ~ /_bytes$/) { unit = "bytes" }
             if (name ~ /_ns$/) { unit = "ns" }
             if (name ~ /_ops_per_s$/) { unit = "op/s" }
-            if (name ~ /_(per_op|exits)$/) { unit = "/op" }
+            if (name ~ /_(per_op|exits|interrupts|frames_(to|from)_guest)$/) { unit = "/op" }
             if (name ~ /_first_run_ns$/) { unit = "Minstr"; number /= 1e6; sub(/_ns$/, "", name) }
             if (name ~ /_(userspace|exit)_ns$/) { unit = "ms"; number /= 1e6; sub(/_ns$/, "", name) }
             sub(/_userspace$/, "_boot_time_ms", name); sub(/_exit$/, "_total_time_ms", name)

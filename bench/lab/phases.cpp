@@ -9,7 +9,10 @@
 //                     the host tells it on the second serial port when it is asked
 //   host_work_ns      the part of it that the VMM takes, and the kernel on its behalf, in place of
 //                     the guest: as the kernel divides the VMM's time (/proc/PID/stat)
-//   exits, ..._exits  for one operation, as KVM counts them (/sys/kernel/debug/kvm)
+//   exits, ..._exits, interrupts
+//                     for one operation, as KVM counts them (/sys/kernel/debug/kvm)
+//   frames_to_guest, frames_from_guest
+//                     for one operation, as the tap vm0 counts them, where there is one
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -23,6 +26,7 @@
 #include <map>
 #include <sstream>
 #include <string>
+#include <utility>
 
 namespace {
 
@@ -31,6 +35,7 @@ const std::map<std::string, std::string> kCounters{
     {"exits", "exits"},
     {"halt_exits", "halt_exits"},
     {"irq_exits", "interrupted_exits"},
+    {"irq_injections", "interrupts"},  // that the guest took
     // Writes to a queue's notification register are among these.
     {"insn_emulation", "emulated_exits"},
     {"io_exits", "port_exits"},
@@ -109,17 +114,39 @@ std::map<std::string, std::int64_t> kvm_counters(pid_t pid) {
     return counters;
 }
 
-Sample take_sample(pid_t pid) {
+/// Adds those of the tap, if there is one.
+void count_frames(std::map<std::string, std::int64_t>& counters) {
+    for (const auto& [name, label] :
+         {std::pair("tx_packets", "frames_to_guest"), {"rx_packets", "frames_from_guest"}}) {
+        std::ifstream file(std::string("/sys/class/net/vm0/statistics/") + name);
+        std::int64_t value = 0;
+        if (file >> value) {
+            counters[label] = value;
+        }
+    }
+}
+
+/// The time of the question to the host is no part of the job's.
+Sample take_sample(pid_t pid, bool begin) {
     clockid_t cpu_clock{};
     if (::clock_getcpuclockid(pid, &cpu_clock) != 0) {
         die("clock_getcpuclockid");
     }
     Sample sample;
+    const auto read_clocks = [&] {
+        sample.guest_ns = guest_time_ns(pid);
+        sample.cpu_ns = read_clock(cpu_clock);
+        sample.time_ns = read_clock(CLOCK_MONOTONIC);
+    };
+    if (!begin) {
+        read_clocks();
+    }
     sample.counters = kvm_counters(pid);
-    sample.guest_ns = guest_time_ns(pid);
-    sample.cpu_ns = read_clock(cpu_clock);
-    sample.time_ns = read_clock(CLOCK_MONOTONIC);
+    count_frames(sample.counters);
     sample.work_ns = emulator_time_ns();
+    if (begin) {
+        read_clocks();
+    }
     return sample;
 }
 
@@ -191,7 +218,7 @@ int main(int argc, char** argv) {
         if (word != "phase") {
             continue;
         }
-        const Sample now = take_sample(child.pid);
+        const Sample now = take_sample(child.pid, what == "begin");
         if (what == "begin") {
             begin = now;
         } else if (operations > 0) {

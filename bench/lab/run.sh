@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # The peer bench: how long cxlvm and Debian's QEMU microvm take from their exec to the first line of
 # the guest's userspace and to the end, and what single parts of cxlvm take, counted in instructions in
-# the nested lab; and, when asked for, what their disks do. Exits with 1 when a limit is exceeded. See
+# the nested lab; and, when asked for, what their disks and networks do. Exits with 1 when a limit is exceeded. See
 # README.md.
 set -euo pipefail
 shopt -s inherit_errexit
@@ -31,15 +31,17 @@ source "$here/fio.sh"
 what=boot rounds=3 peer_only='' no_limits='' clock=''
 # Of each of fio's jobs: at random, and in sequence.
 operations=800 transfers=24
+# Of net_load's jobs: of each kind of request, and of each stream.
+requests=2000 mebibytes=64
 while (($# > 0)); do
     case $1 in
-        boot | disk) what=$1 ;;
+        boot | disk | net) what=$1 ;;
         --rounds) rounds=${2:?--rounds needs a number} && shift ;;
-        --clock) clock=${2:?--clock needs icount or plain} && shift ;; # of disk
+        --clock) clock=${2:?--clock needs icount or plain} && shift ;; # of disk and net
         --peer-only) peer_only=1 ;; # proves the bench itself
         --no-limits) no_limits=1 ;; # exits with 0 though a limit is exceeded
         *)
-            echo "usage: bench/lab/run.sh [boot|disk] [--rounds N] [--clock icount|plain]" \
+            echo "usage: bench/lab/run.sh [boot|disk|net] [--rounds N] [--clock icount|plain]" \
                 "[--peer-only] [--no-limits]" >&2
             exit 2
             ;;
@@ -57,6 +59,13 @@ make_bench_guest() {
 make_disk_guest() {
     make_bench_guest "$1" "$here/disk_guest.sh" && put_fio "$1" &&
         put_modules "$1" "$2" virtio_pci virtio_blk
+}
+
+# make_net_guest FOLDER KERNEL
+make_net_guest() {
+    make_bench_guest "$1" "$here/net_guest.sh" &&
+        static_program "$here/net_load.cpp" "$1/bin/net_load" &&
+        put_modules "$1" "$2" virtio_pci virtio_net
 }
 
 # The benchmarks of single parts, which run in the outer machine too. As shared programs of the release
@@ -114,6 +123,13 @@ prepare_boot() {
     put_settings "variants='$variants'"
 }
 
+# put_turns WHAT: what disks and networks are measured with.
+put_turns() {
+    static_program "$here/phases.cpp" "$payload/bin/phases"
+    cp "$here/turns.sh" "$payload/lab/bench/"
+    cp "$here/$1_all.sh" "$payload/lab/scenario.sh"
+}
+
 # Disks: the same.
 prepare_disk() {
     local variants="qemu cxlvm qemu_direct cxlvm_direct" kernel
@@ -122,14 +138,31 @@ prepare_disk() {
     if [[ -n $peer_only ]]; then
         variants="qemu qemu_direct"
     fi
-    static_program "$here/phases.cpp" "$payload/bin/phases"
-    cp "$here/disk_all.sh" "$payload/lab/scenario.sh"
+    put_turns disk
     kernel=$(lab_kernel 6.1)
     initrd=$(cached_part guest-disk-bench "$kernel $(busybox | head -1) $(fio --version) \
         $(sum_of "$here"/{disk_guest,fio}.sh)" make_disk_guest "$kernel")
     # shellcheck disable=SC2034
     outer_modules=null_blk outer_programs=mkfs.ext4
     put_settings "variants='$variants'" operations="$operations" transfers="$transfers"
+}
+
+# Networks: the same.
+prepare_net() {
+    local variants="qemu cxlvm" kernel
+    : "${clock:=plain}"
+    memory=3072
+    if [[ -n $peer_only ]]; then
+        variants=qemu
+    fi
+    put_turns net
+    static_program "$here/net_load.cpp" "$payload/bin/net_load"
+    kernel=$(lab_kernel 6.1)
+    initrd=$(cached_part guest-net-bench "$kernel $(busybox | head -1) \
+        $(sum_of "$here"/net_{guest.sh,load.cpp})" make_net_guest "$kernel")
+    # shellcheck disable=SC2034
+    outer_modules=tun
+    put_settings "variants='$variants'" requests="$requests" mebibytes="$mebibytes"
 }
 
 # answer_clock: tells the outer machine, whenever it asks, the processor time that its emulator has

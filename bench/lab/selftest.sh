@@ -65,8 +65,9 @@ expect "which clock it was" "$({
     table "$lines" "" icount
     json "$lines" "" 1234 6.1 plain
 } | grep -c 'clock counts instructions\|"clock": "the host')" 2
-expect "exits have a unit" "$(echo "value a_halt_exits 0.5" | statistics | cut -d' ' -f1,2)" \
-    "a_halt_exits /op"
+expect "what is counted has a unit" "$(printf 'value %s 0.5\n' a_halt_exits a_interrupts \
+    a_frames_to_guest | statistics | cut -d' ' -f1,2 | tr '\n' ,)" \
+    "a_halt_exits /op,a_interrupts /op,a_frames_to_guest /op,"
 
 # Google Benchmark's JSON, as much of it as counts.
 entry() {

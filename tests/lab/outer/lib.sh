@@ -50,7 +50,7 @@ vmm() {
 
 # The same guest in Debian's QEMU: tells whether a failure is the lab's or ours.
 vmm_qemu() {
-    q_kernel='' q_initrd='' q_cmdline='' q_cpus=1 q_memory=256M q_serial=stdio q_pcie='' q_disk=''
+    q_kernel='' q_initrd='' q_cmdline='' q_cpus=1 q_memory=256M q_serial=stdio q_pcie='' q_disk='' q_net=''
     while [ $# -gt 0 ]; do
         case $1 in
             --kernel) q_kernel=$2 ;;
@@ -60,6 +60,7 @@ vmm_qemu() {
             --memory) q_memory=$2 ;;
             --serial) q_serial=$2 ;;
             --disk) vmm_qemu_disk "$2" ;;
+            --net) vmm_qemu_net "$2" ;;
             *) fail "the peer knows no $1" ;;
         esac
         shift 2
@@ -69,7 +70,7 @@ vmm_qemu() {
     esac
     # shellcheck disable=SC2086
     exec ${vmm_prefix:-} qemu-system-x86_64 \
-        -M microvm,x-option-roms=off,rtc=on,auto-kernel-cmdline=off$q_pcie -enable-kvm $q_disk \
+        -M microvm,x-option-roms=off,rtc=on,auto-kernel-cmdline=off$q_pcie -enable-kvm $q_disk $q_net \
         -cpu host -smp "$q_cpus" -m "$q_memory" -nodefaults -no-user-config -display none \
         -serial "$q_serial" -no-reboot -L /usr/share/qemu \
         -kernel "$q_kernel" -initrd "$q_initrd" -append "$q_cmdline"
@@ -86,6 +87,13 @@ vmm_qemu_disk() {
         -blockdev driver=file,filename=${1%,direct},node-name=file,aio=io_uring,$q_cache
         -blockdev driver=raw,file=file,node-name=disk,$q_cache
         -device virtio-blk-pci,drive=disk,iothread=disk-thread,num-queues=1,disable-legacy=on"
+}
+
+# vmm_qemu_net tap=NAME: without vhost.
+vmm_qemu_net() {
+    q_pcie=,pcie=on
+    q_net="-netdev tap,id=network,ifname=${1#tap=},script=no,downscript=no,vhost=off
+        -device virtio-net-pci,netdev=network,disable-legacy=on,romfile="
 }
 
 # vm_start OPTION...: starts a VMM whose console goes to $vm/console, with input from $vm_input
