@@ -81,8 +81,10 @@ class Connection final {
     /// this wants a turn. True: the chain is kept. Else it holds a header.
     [[nodiscard]] bool take_turn(const Chain& chain) noexcept;
 
-    /// Ends what has been half open for kPatience ticks. Whether more ticks are needed.
+    /// Ends what has been half open for kPatience ticks, and what the guest has done with when the
+    /// host has taken nothing for kDrainPatience. Whether more ticks are needed.
     static constexpr unsigned kPatience = 3;
+    static constexpr unsigned kDrainPatience = 60;
     [[nodiscard]] bool tick() noexcept;
 
     /// Ends at once, and says nothing to the guest.
@@ -124,7 +126,7 @@ class Connection final {
         bool readable = false;             ///< the socket had something to read when last asked
         bool credit_asked = false;         ///< and no credit has come since
         bool drain = false;                ///< of Resetting: the host gets what is in the buffer
-        unsigned ticks = 0;                ///< since the phase began
+        unsigned ticks = 0;                ///< since the phase began, or the host took something
         Sending sending = Sending::Nothing;
         std::uint16_t sent_head = 0;      ///< of Sending::Chain
         std::span<iovec> sent_payload{};  ///< of Sending::Chain

@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -92,6 +93,11 @@ class HostSocket {
         }
     }
     [[nodiscard]] bool ended() const { return ended_; }
+    /// Whether the other side has closed, whatever is still to be read.
+    [[nodiscard]] bool hung_up() const {
+        pollfd poll{.fd = fd(), .events = 0, .revents = 0};
+        return ::poll(&poll, 1, 0) == 1 && (poll.revents & POLLHUP) != 0;
+    }
     std::string data;
 
   private:

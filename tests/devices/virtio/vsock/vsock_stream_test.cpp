@@ -315,6 +315,23 @@ TEST_F(VsockStreamTest, WhatTheGuestHadSentBeforeItsEndReachesASlowReader) {
     EXPECT_TRUE(slow.data == text.substr(0, sent_));
 }
 
+TEST_F(VsockStreamTest, AReaderThatTakesNothingMoreIsGivenUp) {
+    reset();
+    device_.reset();
+    make(std::chrono::milliseconds(1));
+    activate();
+    give_buffers(kReceiveCount);
+    HostSocket silent = connect();
+    fill(pattern(2'000'000));
+    PacketHeader shutdown = header(Op::Shutdown, kPorts);
+    shutdown.flags = kShutdownBoth;
+    send(shutdown);
+    EXPECT_EQ(next().op(), Op::Reset);
+    ASSERT_TRUE(until([&] { return silent.hung_up(); }));
+    silent.read();
+    EXPECT_LT(silent.data.size(), sent_);
+}
+
 TEST_F(VsockStreamTest, AGuestThatAbortsCutsTheStream) {
     HostSocket slow = connect();
     fill(pattern(2'000'000));
