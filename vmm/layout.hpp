@@ -53,11 +53,12 @@ inline constexpr std::uint32_t kSerialGsi = 4;
 inline constexpr std::uint32_t kRtcGsi = 8;
 inline constexpr std::uint32_t kAcpiEventGsi = 9;  ///< power button, by a Generic Event Device
 inline constexpr std::uint32_t kIoApicPins = 24;
-/// INTA# of the devices on the root bus, which share these wires (level-triggered).
+/// INTA# of the devices on the root buses, which share these wires (level-triggered).
 inline constexpr std::uint32_t kPciGsi = 16;
 inline constexpr std::uint32_t kPciWires = 8;
-[[nodiscard]] constexpr std::uint32_t pci_gsi(std::uint32_t device) noexcept {
-    return kPciGsi + device % kPciWires;
+/// Of a device by its number on the root bus of the host bridge that this is the index of.
+[[nodiscard]] constexpr std::uint32_t pci_gsi(std::size_t bridge, std::uint32_t device) noexcept {
+    return kPciGsi + static_cast<std::uint32_t>((bridge + device) % kPciWires);
 }
 
 namespace checks {

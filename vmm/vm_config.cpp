@@ -9,6 +9,7 @@
 #include "io/error.hpp"
 #include "vmm/cpu/topology.hpp"
 #include "vmm/layout.hpp"
+#include "vmm/machine/pci_plan.hpp"
 
 namespace cxlvm {
 
@@ -173,6 +174,7 @@ void validate(const VmConfig& config) {
     if (config.vsock) {
         validate(*config.vsock);
     }
+    check_places(config);
     if (config.kvm.empty()) {
         io::throw_input("--kvm: the device's path is empty; give /dev/kvm");
     }

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "devices/pci_place.hpp"
 #include "devices/virtio/balloon/balloon_config.hpp"
 #include "devices/virtio/block/block_config.hpp"
 #include "devices/virtio/entropy/entropy_config.hpp"
@@ -42,6 +43,7 @@ struct SerialConfig {
     };
     Kind kind = Kind::Stdio;
     std::string path;
+    PciPlace place{};  ///< of the virtio console
 };
 
 /// How the boot image is entered.
@@ -62,6 +64,11 @@ struct BootConfig {
     bool cache = true;  ///< keep unpacked kernels under XDG_CACHE_HOME
 };
 
+/// A PCI Express host bridge beside the one that every machine has.
+struct HostBridgeConfig {
+    std::string id;  ///< by which a device's PciPlace names it
+};
+
 /// Everything that makes a VM: plain data. The command line, a JSON file and an embedder all
 /// produce one of these.
 struct VmConfig {
@@ -75,6 +82,7 @@ struct VmConfig {
     std::vector<virtio::block::BlockConfig> disks;  ///< the guest finds them in this order
     std::vector<virtio::net::NetConfig> nets;       ///< behind the disks, in this order
     std::optional<virtio::vsock::VsockConfig> vsock;
+    std::vector<HostBridgeConfig> host_bridges;
     /// Seconds that a guest has to power off after request_power_off(); then it is ended. 0:
     /// forever.
     unsigned shutdown_timeout = 30;

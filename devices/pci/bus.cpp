@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "devices/pci/bus.hpp"
 
-#include <algorithm>
-
 #include "devices/pci/root_port.hpp"
 #include "io/error.hpp"
 
@@ -60,20 +58,6 @@ void PciBus::reset() noexcept {
             function->reset();
         }
     }
-}
-
-IoStatus PciBus::read(Bdf address, std::uint16_t offset, std::span<std::byte> data) noexcept {
-    if (PciFunction* function = find(address)) {
-        return function->read(offset, data);
-    }
-    std::ranges::fill(data, std::byte{0xff});
-    return IoStatus::Ok;
-}
-
-IoStatus PciBus::write(Bdf address, std::uint16_t offset,
-                       std::span<const std::byte> data) noexcept {
-    PciFunction* function = find(address);
-    return function != nullptr ? function->write(offset, data) : IoStatus::Ok;
 }
 
 }  // namespace cxlvm::pci

@@ -4,12 +4,10 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
-#include <span>
 #include <vector>
 
 #include "devices/pci/function.hpp"
 #include "devices/pci/spec.hpp"
-#include "memory/io_handler.hpp"
 
 namespace cxlvm::pci {
 
@@ -22,7 +20,7 @@ struct Bdf {
     friend constexpr bool operator==(Bdf, Bdf) noexcept = default;
 };
 
-/// A bus, and the functions on it: bus 0 of a root complex, or what lies behind a root port, whose
+/// A bus, and the functions on it: that of a host bridge, or what lies behind a root port, whose
 /// number the guest sets in the port. A request for another bus goes on through the port that
 /// forwards it.
 ///
@@ -49,11 +47,6 @@ class PciBus {
 
     /// Resets the functions, and what is behind those that are ports. Any thread.
     void reset() noexcept;
-
-    /// A configuration request. What no function claims reads as all-ones, as a request that ends
-    /// in "unsupported request" does (PCI Express 6.0, 2.3.2): not an error of the access.
-    IoStatus read(Bdf address, std::uint16_t offset, std::span<std::byte> data) noexcept;
-    IoStatus write(Bdf address, std::uint16_t offset, std::span<const std::byte> data) noexcept;
 
   private:
     /// The bus behind one of our ports, if one forwards requests for `number`.

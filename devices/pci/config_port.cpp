@@ -68,7 +68,7 @@ IoStatus ConfigPort::read(std::uint64_t offset, std::span<std::byte> data) noexc
             const ConfigAddress latched = address();
             const IoStatus status = check_data(latched, offset, data.size());
             return status == IoStatus::Ok
-                       ? root_.read(function_of(latched), offset_of(latched, offset), data)
+                       ? segment_.read(function_of(latched), offset_of(latched, offset), data)
                        : status;
         }
         case Target::None:
@@ -95,7 +95,7 @@ IoStatus ConfigPort::write(std::uint64_t offset, std::span<const std::byte> data
             const ConfigAddress latched = address();
             const IoStatus status = check_data(latched, offset, data.size());
             return status == IoStatus::Ok
-                       ? root_.write(function_of(latched), offset_of(latched, offset), data)
+                       ? segment_.write(function_of(latched), offset_of(latched, offset), data)
                        : status;
         }
         case Target::None:

@@ -6,7 +6,7 @@
 #include <span>
 
 #include "devices/device.hpp"
-#include "devices/pci/bus.hpp"
+#include "devices/pci/segment.hpp"
 #include "devices/register.hpp"
 #include "devices/system_event.hpp"
 #include "io/mutex.hpp"
@@ -25,8 +25,9 @@ class ConfigPort final : public Device {
   public:
     static constexpr std::uint64_t kPorts = 8;
 
-    /// `root` outlives this.
-    ConfigPort(PciBus& root, SystemEventSink& events) noexcept : root_(root), events_(events) {}
+    /// `segment` outlives this.
+    ConfigPort(Segment& segment, SystemEventSink& events) noexcept
+        : segment_(segment), events_(events) {}
 
     [[nodiscard]] const char* name() const noexcept override { return "pci-config-port"; }
     IoStatus read(std::uint64_t offset, std::span<std::byte> data) noexcept override
@@ -45,7 +46,7 @@ class ConfigPort final : public Device {
     void control_reset(Register<std::uint8_t> written) noexcept CXLVM_EXCLUDES(mutex_);
 
     // Wiring.
-    PciBus& root_;
+    Segment& segment_;
     SystemEventSink& events_;
     io::Mutex mutex_;
 

@@ -30,7 +30,7 @@ IoStatus Ecam::read(std::uint64_t offset, std::span<std::byte> data) noexcept {
         return status;
     }
     const EcamAddress address{offset};
-    return root_.read(function_of(address), address.get(kEcamRegister), data);
+    return segment_.read(function_of(address), address.get(kEcamRegister), data);
 }
 
 IoStatus Ecam::write(std::uint64_t offset, std::span<const std::byte> data) noexcept {
@@ -38,7 +38,7 @@ IoStatus Ecam::write(std::uint64_t offset, std::span<const std::byte> data) noex
         return status;
     }
     const EcamAddress address{offset};
-    return root_.write(function_of(address), address.get(kEcamRegister), data);
+    return segment_.write(function_of(address), address.get(kEcamRegister), data);
 }
 
 }  // namespace cxlvm::pci

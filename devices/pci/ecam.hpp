@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <span>
 
-#include "devices/pci/bus.hpp"
+#include "devices/pci/segment.hpp"
 #include "io/log.hpp"
 #include "memory/io_handler.hpp"
 
@@ -17,8 +17,8 @@ namespace cxlvm::pci {
 ///             supported (7.2.2): their reads give all-ones and their writes are dropped.
 class Ecam final : public IoHandler {
   public:
-    /// `root` outlives this.
-    Ecam(PciBus& root, io::Log& log) noexcept : root_(root), log_(log) {}
+    /// `segment` outlives this.
+    Ecam(Segment& segment, io::Log& log) noexcept : segment_(segment), log_(log) {}
 
     IoStatus read(std::uint64_t offset, std::span<std::byte> data) noexcept override;
     IoStatus write(std::uint64_t offset, std::span<const std::byte> data) noexcept override;
@@ -27,7 +27,7 @@ class Ecam final : public IoHandler {
     [[nodiscard]] IoStatus check(std::uint64_t offset, std::size_t size) noexcept;
 
     // Wiring.
-    PciBus& root_;
+    Segment& segment_;
     io::Log& log_;
     // Accounting.
     io::RateLimit oddities_;

@@ -10,7 +10,7 @@ inline constexpr Identity kHostBridgeIdentity{
     .vendor_id = 0x1b36, .device_id = 0x0008, .class_code = kClassHostBridge};
 
 /// Spec:       PCI Express Base Specification 6.0, 7.5.1 (configuration header).
-/// Implements: the function at 00:00.0 by which a guest recognises a root complex.
+/// Implements: device 0 of a root bus, by which a guest recognises a root complex.
 /// Deviates:   it decodes nothing and has no capabilities.
 class HostBridge final : public PciFunction {
   public:

@@ -334,7 +334,8 @@ class Machine {
     HostBridge host_bridge_;
     RootPort port_{1};
     PciBus root_{0};
-    Ecam ecam_{root_, log_};
+    Segment segment_{root_};
+    Ecam ecam_{segment_, log_};
 };
 
 }  // namespace

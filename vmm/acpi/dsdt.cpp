@@ -52,31 +52,46 @@ Term pci_osc() {
 
 /// _PRT (6.2.13): the I/O APIC pins of INTA#; PCI's wires are level-triggered and active low, which
 /// an entry without a link device implies.
-Term interrupt_routing(std::uint32_t devices) {
+Term interrupt_routing(std::size_t bridge, std::uint32_t devices) {
     constexpr std::uint64_t kAnyFunction = 0xffff;
     constexpr std::uint64_t kPinA = 0;
     constexpr std::uint64_t kNoLinkDevice = 0;
     Term rows;
     for (std::uint32_t number = 1; number <= devices; ++number) {
         rows.append(package({integer(std::uint64_t{number} << 16 | kAnyFunction), integer(kPinA),
-                             integer(kNoLinkDevice), integer(layout::pci_gsi(number))}));
+                             integer(kNoLinkDevice), integer(layout::pci_gsi(bridge, number))}));
     }
     return name("_PRT", package(devices, rows));
 }
 
-Term pci_host_bridge(const AcpiConfig& config) {
+/// The I/O ports that a host bridge passes on: all but those of configuration, which are its own.
+Term port_windows() {
     constexpr std::uint16_t kConfigPorts = 8;
     constexpr auto kAfterConfig = static_cast<std::uint16_t>(layout::kPciConfigPort + kConfigPorts);
+    return Terms{io_ports(layout::kPciConfigPort, kConfigPorts),
+                 io_window(0, layout::kPciConfigPort - 1), io_window(kAfterConfig, 0xffff)};
+}
+
+/// All are of one segment group; the first one has the I/O ports, which no device here uses.
+Term pci_host_bridge(std::size_t index, const HostBridge& bridge) {
     return device(
-        "PCI0",
+        fmt::format("PCI{:X}", index),
         {name("_HID", eisa_id("PNP0A08")), name("_CID", eisa_id("PNP0A03")),
-         name("_UID", integer(0)), name("_SEG", integer(0)), name("_BBN", integer(0)),
-         name("_CRS",
-              resource_template(
-                  {bus_window(0, config.last_bus), io_ports(layout::kPciConfigPort, kConfigPorts),
-                   io_window(0, layout::kPciConfigPort - 1), io_window(kAfterConfig, 0xffff),
-                   memory_window_32(config.mmio32), memory_window_64(config.mmio64)})),
-         config.pci_devices != 0 ? interrupt_routing(config.pci_devices) : Term(), pci_osc()});
+         name("_UID", integer(index)), name("_SEG", integer(0)),
+         name("_BBN", integer(bridge.first_bus)),
+         name("_CRS", resource_template({bus_window(bridge.first_bus, bridge.last_bus),
+                                         index == 0 ? port_windows() : Term(),
+                                         memory_window_32(bridge.mmio32),
+                                         memory_window_64(bridge.mmio64)})),
+         bridge.devices != 0 ? interrupt_routing(index, bridge.devices) : Term(), pci_osc()});
+}
+
+Term pci_host_bridges(const std::vector<HostBridge>& bridges) {
+    Term list;
+    for (std::size_t index = 0; index < bridges.size(); ++index) {
+        list.append(pci_host_bridge(index, bridges[index]));
+    }
+    return list;
 }
 
 /// What belongs to the board and to no device: the guest must not place anything there. Linux uses
@@ -143,10 +158,11 @@ Term processors(std::size_t count) {
 
 TableBytes dsdt(const AcpiConfig& config) {
     io::check(config.apic_ids.size() <= kMaxProcessors, "more processors than names for them");
+    io::check(config.host_bridges.size() <= kMaxHostBridges, "more host bridges than names");
     Table table("DSDT", kRevision);
     // \_S5 stands first, where a guest without an AML interpreter finds it at once.
     table.bytes(soft_off().bytes());
-    table.bytes(scope("\\_SB", {pci_host_bridge(config), motherboard(), serial_port(),
+    table.bytes(scope("\\_SB", {pci_host_bridges(config.host_bridges), motherboard(), serial_port(),
                                 real_time_clock(), panic_device(), power_button(), event_device(),
                                 processors(config.apic_ids.size())})
                     .bytes());

@@ -60,7 +60,7 @@ TableBytes build_tables(const AcpiConfig& config, Gpa base) {
     Image image(base);
     const Gpa dsdt_place = image.add(dsdt(config));
     const std::array<Gpa, 3> listed{image.add(fadt(dsdt_place)), image.add(madt(config.apic_ids)),
-                                    image.add(mcfg(config.last_bus))};
+                                    image.add(mcfg(config.host_bridges.back().last_bus))};
     const Gpa xsdt_place = image.add(xsdt(listed));
     TableBytes bytes = std::move(image).finish(rsdp(xsdt_place));
     if (bytes.size() > layout::kAcpiTablesSize) {

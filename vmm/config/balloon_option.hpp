@@ -33,6 +33,8 @@ inline constexpr VmKey kBalloon[] = {
      [](const VmConfig& vm) {
          return number_unless_zero(static_cast<unsigned>(Balloon::shown(vm).statistics.count()));
      }},
+    kBusKey<Balloon>,
+    kRootPortKey<Balloon>,
 };
 
 inline constexpr VmOption kBalloonOption = {

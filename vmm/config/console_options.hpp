@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <array>
+
 #include "vmm/config/vm_keys.hpp"
 
 /// --serial and --console, for the table of options: the same places, and the second one need not
@@ -10,11 +12,13 @@ namespace cxlvm::config {
 using VirtioConsole = VmOptional<&VmConfig::console>;
 
 struct SerialPlace {
-    static void set(VmConfig& vm, SerialConfig place) { vm.serial = std::move(place); }
+    static SerialConfig& given(VmConfig& vm) { return vm.serial; }
     [[nodiscard]] static const SerialConfig* find(const VmConfig& vm) { return &vm.serial; }
 };
 struct ConsolePlace {
-    static void set(VmConfig& vm, SerialConfig place) { vm.console = std::move(place); }
+    static SerialConfig& given(VmConfig& vm) {
+        return vm.console ? *vm.console : vm.console.emplace();
+    }
     [[nodiscard]] static const SerialConfig* find(const VmConfig& vm) {
         return vm.console ? &*vm.console : nullptr;
     }
@@ -25,12 +29,14 @@ void set_place(VmConfig& vm, const Value& value) {
     if (!parse_flag(value)) {
         reject(value, "name the place that it is to be instead");
     }
-    Place::set(vm, {.kind = Where, .path = {}});
+    Place::given(vm).kind = Where;
+    Place::given(vm).path.clear();
 }
 
 template <typename Place, SerialConfig::Kind Where>
 void set_place_with_path(VmConfig& vm, const Value& value) {
-    Place::set(vm, {.kind = Where, .path = parse_text(value)});
+    Place::given(vm).path = parse_text(value);
+    Place::given(vm).kind = Where;
 }
 
 template <typename Place, SerialConfig::Kind Where>
@@ -46,7 +52,7 @@ Texts get_place_with_path(const VmConfig& vm) {
 }
 
 template <typename Place>
-inline constexpr VmKey kPlaces[] = {
+inline constexpr std::array<VmKey, 5> kPlaces = {{
     {{"stdio", Kind::Flag, {}, {}, "standard input and output; a terminal is made raw"},
      set_place<Place, SerialConfig::Kind::Stdio>,
      get_place<Place, SerialConfig::Kind::Stdio>},
@@ -62,17 +68,23 @@ inline constexpr VmKey kPlaces[] = {
     {{"unix", Kind::Text, "SOCKET", {}, "listens on a unix socket, one client at a time"},
      set_place_with_path<Place, SerialConfig::Kind::Unix>,
      get_place_with_path<Place, SerialConfig::Kind::Unix>},
-};
+}};
 
 inline constexpr VmOption kSerialOption = {
     {"serial", "WHERE", "where the first serial port's bytes come from and go to", false, true},
     kPlaces<SerialPlace>,
     [](VmConfig& vm) { vm.serial = SerialConfig{}; }};
 
+inline constexpr std::array kConsoleKeys = {
+    kPlaces<ConsolePlace>[0],          kPlaces<ConsolePlace>[1], kPlaces<ConsolePlace>[2],
+    kPlaces<ConsolePlace>[3],          kPlaces<ConsolePlace>[4], kBusKey<VirtioConsole, true>,
+    kRootPortKey<VirtioConsole, true>,
+};
+
 inline constexpr VmOption kConsoleOption = {
-    {"console", "WHERE", "a virtio console (hvc0), and where its bytes come from and go to", false,
-     true},
-    kPlaces<ConsolePlace>,
+    {"console", "WHERE[,KEY[=VALUE]]...",
+     "a virtio console (hvc0), and where its bytes come from and go to", false, true},
+    kConsoleKeys,
     VirtioConsole::reset,
     &VirtioConsole::kElements};
 

@@ -27,9 +27,6 @@ inline constexpr VmKey kDisk[] = {
     {{"id", Kind::Text, "TEXT", "none", "serial number that the guest sees, up to 20 bytes"},
      [](VmConfig& vm, const Value& value) { Disks::last(vm).id = parse_text(value); },
      [](const VmConfig& vm) { return text_unless_empty(Disks::shown(vm).id); }},
-    {{"root-port", Kind::Flag, {}, "off", "behind a PCI Express root port of its own"},
-     [](VmConfig& vm, const Value& value) { Disks::last(vm).root_port = parse_flag(value); },
-     [](const VmConfig& vm) { return flag(Disks::shown(vm).root_port); }},
     {{"rate", Kind::Size, "SIZE", "no limit", "bytes a second, read and written together"},
      [](VmConfig& vm, const Value& value) { Disks::last(vm).rates.bytes.rate = parse_size(value); },
      [](const VmConfig& vm) { return size_unless_zero(Disks::shown(vm).rates.bytes.rate); }},
@@ -50,6 +47,8 @@ inline constexpr VmKey kDisk[] = {
      [](const VmConfig& vm) {
          return number_unless_zero(Disks::shown(vm).rates.operations.burst);
      }},
+    kBusKey<Disks>,
+    kRootPortKey<Disks>,
 };
 
 inline constexpr VmOption kDiskOption = {

@@ -52,7 +52,7 @@ template <typename T>
             line.syntax += '=';
             line.syntax += key.values;
         }
-        if (option.exclusive) {
+        if (option.exclusive && !key.beside) {
             line.fallback = set.empty() ? "" : "the default";
         }
         entry.keys.push_back(std::move(line));

@@ -132,8 +132,13 @@ void read_plain(const Option<T>& option, const std::string& where, const Json& j
 
 template <typename T>
 void read_keys(const Option<T>& option, const std::string& where, const Json& json, T& target) {
-    if (option.exclusive && json.size() != 1) {
-        reject(Value{where, {}, {}}, "give exactly one of its keys");
+    const auto beside = std::count_if(
+        option.keys.begin(), option.keys.end(),
+        [&](const KeyInfo& key) { return key.beside && json.contains(std::string(key.name)); });
+    if (option.exclusive && json.size() != static_cast<std::size_t>(beside) + 1) {
+        reject(Value{where, {}, {}}, beside == 0
+                                         ? "give exactly one of its keys"
+                                         : "give exactly one of its keys beside bus and root-port");
     }
     if (option.elements != nullptr) {
         option.elements->add(target);

@@ -68,6 +68,8 @@ inline constexpr VmKey kNet[] = {
          Nets::last(vm).queues = parse_number(value, 1, virtio::net::kMaxPairs);
      },
      [](const VmConfig& vm) { return number_unless_zero(Nets::shown(vm).queues); }},
+    kBusKey<Nets>,
+    kRootPortKey<Nets>,
 };
 
 inline constexpr VmOption kNetOption = {

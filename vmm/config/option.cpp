@@ -88,6 +88,19 @@ std::vector<Element> split_list(std::string_view where, std::string_view text,
     return result;
 }
 
+void reject_choice(const Value& value, std::span<const KeyInfo> keys, bool none) {
+    if (!none) {
+        reject(value, "these exclude one another; give one of them");
+    }
+    std::vector<std::string_view> choices;
+    for (const KeyInfo& key : keys) {
+        if (!key.beside) {
+            choices.push_back(key.name);
+        }
+    }
+    reject(value, fmt::format("not enough; give one of {}, too", fmt::join(choices, ", ")));
+}
+
 void reject_unknown(std::string_view where, std::string_view what, std::string_view name,
                     std::span<const std::string_view> known) {
     const std::string problem = fmt::format("unknown {}", what);

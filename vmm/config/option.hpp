@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <algorithm>
 #include <span>
 #include <string>
 #include <string_view>
@@ -25,6 +26,7 @@ struct KeyInfo {
     std::string_view values;  ///< placeholder or choices, such as "SIZE" or "2M|1G"
     std::string_view unset;   ///< what it means that the key is not given, for the help
     std::string_view help;    ///< one line
+    bool beside = false;      ///< of an exclusive option: goes with whichever key is chosen
 };
 
 /// A key of a T: how a value gets into it and out again.
@@ -41,7 +43,7 @@ struct OptionInfo {
     std::string_view values;  ///< placeholder of the whole value, empty for a flag
     std::string_view help;    ///< one line
     bool repeats = false;     ///< may be given several times
-    bool exclusive = false;   ///< exactly one of its keys
+    bool exclusive = false;   ///< exactly one of its keys, apart from those that go beside
     bool bare = false;        ///< its name alone will do: all keys keep their defaults
 };
 
@@ -83,6 +85,9 @@ struct Element {
 [[nodiscard]] std::vector<Element> split_list(std::string_view where, std::string_view text,
                                               std::span<const KeyInfo> keys);
 
+/// Throws io::Error: of keys that exclude one another there are several, or none at all.
+[[noreturn]] void reject_choice(const Value& value, std::span<const KeyInfo> keys, bool none);
+
 /// Throws io::Error: `name` is none of `known`; with the nearest of them when there is one.
 [[noreturn]] void reject_unknown(std::string_view where, std::string_view what,
                                  std::string_view name, std::span<const std::string_view> known);
@@ -114,8 +119,11 @@ void parse_option(const Option<T>& option, std::string_view where, std::string_v
         return;
     }
     const std::vector<Element> elements = split_list(where, text, key_infos(option));
-    if (option.exclusive && elements.size() != 1) {
-        reject(Value{where, {}, text}, "these exclude one another; give one of them");
+    const auto chosen = std::count_if(elements.begin(), elements.end(), [&](const Element& one) {
+        return !option.keys[one.key].beside;
+    });
+    if (option.exclusive && chosen != 1) {
+        reject_choice(Value{where, {}, text}, key_infos(option), chosen == 0);
     }
     if (option.elements != nullptr) {
         option.elements->add(target);

@@ -12,10 +12,13 @@ inline constexpr VmKey kRng[] = {
     {{"source", Kind::Text, "FILE", "the host's kernel", "a character device; fd=N: a descriptor"},
      [](VmConfig& vm, const Value& value) { Rng::given(vm).source = parse_text(value); },
      [](const VmConfig& vm) { return text_unless_empty(Rng::shown(vm).source); }},
+    kBusKey<Rng>,
+    kRootPortKey<Rng>,
 };
 
 inline constexpr VmOption kRngOption = {
-    {"rng", "[source=FILE]", "a device that gives the guest random bytes", false, false, true},
+    {"rng", "[KEY[=VALUE]][,KEY[=VALUE]]...", "a device that gives the guest random bytes", false,
+     false, true},
     kRng,
     Rng::reset,
     &Rng::kElements};

@@ -39,6 +39,7 @@ struct VmList {
 
     /// The element that a key sets.
     [[nodiscard]] static Element& last(VmConfig& vm) { return (vm.*Member).back(); }
+    [[nodiscard]] static Element& given(VmConfig& vm) { return last(vm); }
     /// The element that a key gives back, or the defaults.
     [[nodiscard]] static Element shown(const VmConfig& vm) {
         return (vm.*Member).empty() ? Element{} : (vm.*Member).back();
@@ -81,5 +82,18 @@ struct VmOptional {
 
     static constexpr Elements<VmConfig> kElements{.add = add, .count = count, .only = only};
 };
+
+/// The keys that every device on a PCI bus has. `List` is its VmList or VmOptional, whose element
+/// has a member `place`.
+template <typename List, bool Beside = false>
+inline constexpr VmKey kBusKey = {
+    {"bus", Kind::Text, "ID", "the first", "host bridge that it is on, see --host-bridge", Beside},
+    [](VmConfig& vm, const Value& value) { List::given(vm).place.bus = parse_text(value); },
+    [](const VmConfig& vm) { return text_unless_empty(List::shown(vm).place.bus); }};
+template <typename List, bool Beside = false>
+inline constexpr VmKey kRootPortKey = {
+    {"root-port", Kind::Flag, {}, "off", "behind a PCI Express root port of its own", Beside},
+    [](VmConfig& vm, const Value& value) { List::given(vm).place.root_port = parse_flag(value); },
+    [](const VmConfig& vm) { return flag(List::shown(vm).place.root_port); }};
 
 }  // namespace cxlvm::config

@@ -10,6 +10,7 @@
 #include "vmm/config/balloon_option.hpp"
 #include "vmm/config/console_options.hpp"
 #include "vmm/config/disk_option.hpp"
+#include "vmm/config/host_bridge_option.hpp"
 #include "vmm/config/net_option.hpp"
 #include "vmm/config/rng_option.hpp"
 #include "vmm/config/vm_keys.hpp"
@@ -173,6 +174,7 @@ constexpr VmOption kOptions[] = {
      kCpus,
      reset_member<&VmConfig::cpus>},
     kDiskOption,
+    kHostBridgeOption,
     {{"initrd", "FILE", "initial RAM disk; fd=N: a descriptor; joined in order", true},
      kInitrd,
      reset_boot_member<&BootConfig::initrds>},

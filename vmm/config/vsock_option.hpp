@@ -6,6 +6,8 @@
 /// --vsock, for the table of options.
 namespace cxlvm::config {
 
+using Vsock = VmOptional<&VmConfig::vsock>;
+
 [[nodiscard]] inline virtio::vsock::VsockConfig& vsock_of(VmConfig& vm) {
     return vm.vsock ? *vm.vsock : vm.vsock.emplace();
 }
@@ -20,12 +22,14 @@ inline constexpr VmKey kVsock[] = {
     {{"path", Kind::Text, "SOCKET", {}, "unix socket for the host's clients"},
      [](VmConfig& vm, const Value& value) { vsock_of(vm).path = parse_text(value); },
      [](const VmConfig& vm) { return vm.vsock ? text_unless_empty(vm.vsock->path) : Texts{}; }},
+    kBusKey<Vsock>,
+    kRootPortKey<Vsock>,
 };
 
 inline constexpr VmOption kVsockOption = {
-    {"vsock", "cid=N,path=SOCKET", "sockets between the guest and the host"},
+    {"vsock", "cid=N,path=SOCKET[,KEY[=VALUE]]...", "sockets between the guest and the host"},
     kVsock,
-    VmOptional<&VmConfig::vsock>::reset,
-    &VmOptional<&VmConfig::vsock>::kElements};
+    Vsock::reset,
+    &Vsock::kElements};
 
 }  // namespace cxlvm::config

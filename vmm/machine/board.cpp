@@ -26,9 +26,8 @@ Board::Board(const CmosConfig& cmos, const BoardWiring& wiring)
       pvpanic_(wiring.events, wiring.log),
       power_irq_(wiring.chip, layout::kAcpiEventGsi),
       power_(wiring.events, power_irq_, wiring.log),
-      root_bus_(0),
-      config_port_(root_bus_, wiring.events),
-      ecam_(root_bus_, wiring.log),
+      config_port_(wiring.pci, wiring.events),
+      ecam_(wiring.pci, wiring.log),
       serial_ports_("serial port", uart::kPorts, serial_),
       rtc_ports_("real-time clock", cmos::kPorts, rtc_),
       i8042_data_("i8042 data", 1, i8042_.data_port()),
@@ -37,7 +36,6 @@ Board::Board(const CmosConfig& cmos, const BoardWiring& wiring)
       power_ports_("ACPI power", acpi::kPowerPorts, power_),
       config_ports_("PCI configuration ports", pci::ConfigPort::kPorts, config_port_),
       ecam_window_("PCI Express configuration", layout::kEcamSize, ecam_) {
-    root_bus_.attach({}, host_bridge_);
     map_or_throw(wiring.ports, serial_ports_, layout::kSerialPort);
     map_or_throw(wiring.ports, rtc_ports_, layout::kRtcPort);
     map_or_throw(wiring.ports, i8042_data_, layout::kI8042Data);

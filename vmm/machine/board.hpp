@@ -7,10 +7,9 @@
 #include "devices/legacy/i8042.hpp"
 #include "devices/legacy/pvpanic.hpp"
 #include "devices/legacy/serial_16550.hpp"
-#include "devices/pci/bus.hpp"
 #include "devices/pci/config_port.hpp"
 #include "devices/pci/ecam.hpp"
-#include "devices/pci/host_bridge.hpp"
+#include "devices/pci/segment.hpp"
 #include "devices/system_event.hpp"
 #include "io/log.hpp"
 #include "memory/address_space.hpp"
@@ -23,6 +22,7 @@ struct BoardWiring {
     AddressSpace& memory;
     AddressSpace& ports;
     const IrqChip& chip;
+    pci::Segment& pci;
     CharacterHost& console;
     SystemEventSink& events;
     io::Log& log;
@@ -39,7 +39,6 @@ class Board {
     ~Board() = default;
 
     [[nodiscard]] Serial16550& serial() noexcept { return serial_; }
-    [[nodiscard]] pci::PciBus& root_bus() noexcept { return root_bus_; }
     [[nodiscard]] acpi::Power& power() noexcept { return power_; }
 
   private:
@@ -52,8 +51,6 @@ class Board {
     Pvpanic pvpanic_;
     IrqPin power_irq_;
     acpi::Power power_;
-    pci::HostBridge host_bridge_;
-    pci::PciBus root_bus_;
     pci::ConfigPort config_port_;
     pci::Ecam ecam_;
 

@@ -9,7 +9,6 @@
 #include <thread>
 
 #include "io/error.hpp"
-#include "vmm/acpi/acpi.hpp"
 #include "vmm/layout.hpp"
 #include "vmm/machine/vcpu_setup.hpp"
 
@@ -135,7 +134,7 @@ Vm::Machine::Machine(const VmConfig& config, io::Log& log, io::EventLoop* embedd
       cpuid_(supported_cpuid(kvm_)),
       memory_(memory_config(config_.memory), populating(checkpoint, log_)),
       placement_(place(memory_.last(), cpu::guest_address_bits(cpuid_))),
-      pci_needs_(VirtioDevices::needs(config_)),
+      pci_plan_(plan_pci(config_, placement_)),
       loader_("cxlvm-loader", [this] { load(); }),
       vm_(make_vm(kvm_, apic_ids_, cpuid_)),
       vm_closing_(vm_, closer_),
@@ -155,9 +154,11 @@ Vm::Machine::Machine(const VmConfig& config, io::Log& log, io::EventLoop* embedd
       guest_(loaded(checkpoint)),
       parts_(config_, memory_, loop_, log_),
       consoles_(config_, loop_, log_, QuitHandler::to<&Machine::quit>(*this)),
+      pci_(pci_plan_, chip_),
       board_(cmos_config(memory_), {.memory = memory_space_,
                                     .ports = port_space_,
                                     .chip = chip_,
+                                    .pci = pci_.segment(),
                                     .console = consoles_.serial(),
                                     .events = *this,
                                     .log = log_}),
@@ -166,9 +167,10 @@ Vm::Machine::Machine(const VmConfig& config, io::Log& log, io::EventLoop* embedd
       bars_(memory_space_, placement_.mmio64.last(), log_),
       devices_(parts_, {.memory = memory_,
                         .bars = bars_,
-                        .bus = board_.root_bus(),
+                        .pci = pci_,
                         .chip = chip_,
                         .console = consoles_.virtio(),
+                        .console_place = config_.console ? config_.console->place : PciPlace{},
                         .loop = loop_,
                         .log = log_}),
       ram_(memory_, memory_space_),
@@ -206,16 +208,24 @@ Vm::Machine::~Machine() {
 
 void Vm::Machine::load() noexcept {
     try {
-        const Gpa rsdp = acpi::install({.apic_ids = apic_ids_,
-                                        .mmio32 = placement_.mmio32,
-                                        .mmio64 = placement_.mmio64,
-                                        .last_bus = pci_needs_.last_bus,
-                                        .pci_devices = pci_needs_.places},
-                                       memory_);
+        const Gpa rsdp =
+            acpi::install({.apic_ids = apic_ids_, .host_bridges = host_bridges()}, memory_);
         loading_.set_value(boot::load(config_.boot, memory_, rsdp, log_));
     } catch (...) {
         loading_.set_exception(std::current_exception());
     }
+}
+
+std::vector<acpi::HostBridge> Vm::Machine::host_bridges() const {
+    std::vector<acpi::HostBridge> bridges;
+    for (const PciPlan::Bridge& bridge : pci_plan_.bridges) {
+        bridges.push_back({.first_bus = bridge.first_bus,
+                           .last_bus = bridge.last_bus,
+                           .devices = bridge.devices,
+                           .mmio32 = bridge.windows.mmio32,
+                           .mmio64 = bridge.windows.mmio64});
+    }
+    return bridges;
 }
 
 boot::LoadedGuest Vm::Machine::loaded(const BuildCheckpoint& checkpoint) {

@@ -19,6 +19,7 @@
 #include "io/thread.hpp"
 #include "memory/address_space.hpp"
 #include "memory/guest_memory.hpp"
+#include "vmm/acpi/acpi.hpp"
 #include "vmm/boot/boot.hpp"
 #include "vmm/cpu/cpuid.hpp"
 #include "vmm/cpu/topology.hpp"
@@ -28,6 +29,8 @@
 #include "vmm/kvm/memory_slots.hpp"
 #include "vmm/machine/board.hpp"
 #include "vmm/machine/consoles.hpp"
+#include "vmm/machine/pci_plan.hpp"
+#include "vmm/machine/pci_tree.hpp"
 #include "vmm/machine/placement.hpp"
 #include "vmm/machine/virtio_devices.hpp"
 #include "vmm/machine/virtio_parts.hpp"
@@ -123,6 +126,7 @@ class Vm::Machine final : private SystemEventSink, private VcpuOwner {
 
     /// On the loader's thread.
     void load() noexcept;
+    [[nodiscard]] std::vector<acpi::HostBridge> host_bridges() const;
     [[nodiscard]] boot::LoadedGuest loaded(const BuildCheckpoint& checkpoint);
     /// Runs the loop until the machine has ended.
     void serve() noexcept;
@@ -158,7 +162,7 @@ class Vm::Machine final : private SystemEventSink, private VcpuOwner {
     io::Thread closer_;  ///< ends the VM while the memory is released
     GuestMemory memory_;
     const Placement placement_;
-    const VirtioDevices::Needs pci_needs_;
+    const PciPlan pci_plan_;
     /// KVM_CREATE_VM waits for grace periods of RCU: another thread loads the guest meanwhile.
     std::promise<boot::LoadedGuest> loading_;
     io::Thread loader_;
@@ -201,6 +205,7 @@ class Vm::Machine final : private SystemEventSink, private VcpuOwner {
     const boot::LoadedGuest guest_;
     const VirtioParts parts_;
     Consoles consoles_;
+    PciTree pci_;
     Board board_;
     IoEventFds io_event_fds_;
     Connected doorbells_connected_;

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <bit>
 
 #include "io/bits.hpp"
 #include "io/error.hpp"
@@ -30,6 +31,26 @@ GpaRange range(std::uint64_t base, std::uint64_t end) {
     const auto result = GpaRange::between(Gpa(base), Gpa(end - 1));
     io::check(result.has_value(), "placement: an empty window");
     return *result;
+}
+
+/// The size of the largest shares: of `count` that lie one after another at multiples of their
+/// size. 0 when there are none of at least `least` bytes.
+std::uint64_t share_size(GpaRange window, std::size_t count, std::uint64_t least) {
+    for (std::uint64_t size = std::bit_floor(window.size() / count); size >= least; size /= 2) {
+        const std::uint64_t start = io::align_up(window.base().value(), size);
+        if (start <= window.last().value() && (window.last().value() - start + 1) / size >= count) {
+            return size;
+        }
+    }
+    return 0;
+}
+
+/// The share of that size with this index; the first one begins and the last one ends with the
+/// window.
+GpaRange share_of(GpaRange window, std::uint64_t size, std::size_t index, std::size_t count) {
+    const std::uint64_t start = io::align_up(window.base().value(), size) + index * size;
+    return range(index == 0 ? window.base().value() : start,
+                 index == count - 1 ? window.last().value() + 1 : start + size);
 }
 
 }  // namespace
@@ -64,6 +85,23 @@ Placement place(Gpa last_ram, unsigned address_bits) {
     }
     return {.mmio32 = range(layout::kMmio32.value(), layout::kMmio32.value() + layout::kMmio32Size),
             .mmio64 = range(base, end)};
+}
+
+std::vector<Placement> share(const Placement& windows, std::size_t count) {
+    const std::uint64_t size32 = share_size(windows.mmio32, count, 1);
+    const std::uint64_t size64 = share_size(windows.mmio64, count, kLeastWindow);
+    if (size32 == 0 || size64 == 0) {
+        io::throw_input(
+            fmt::format("--host-bridge: {} bytes of the guest's physical address space are left "
+                        "for devices, too few for {} host bridges; give fewer, or less --memory",
+                        windows.mmio64.size(), count));
+    }
+    std::vector<Placement> shares;
+    for (std::size_t i = 0; i < count; ++i) {
+        shares.push_back({.mmio32 = share_of(windows.mmio32, size32, i, count),
+                          .mmio64 = share_of(windows.mmio64, size64, i, count)});
+    }
+    return shares;
 }
 
 }  // namespace cxlvm

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <cstdint>
+#include <cstddef>
+#include <vector>
 
 #include "memory/address.hpp"
 
@@ -20,5 +21,11 @@ struct Placement {
 /// The 64-bit window is the upper half of the address space, or what RAM leaves of it, so BARs of
 /// any size that exists fit at a natural alignment, and RAM can grow without moving it.
 [[nodiscard]] Placement place(Gpa last_ram, unsigned address_bits);
+
+/// Divides windows among `count` host bridges, from the lowest addresses on. Each share but for the
+/// ends is a power of two and lies at a multiple of its size, so that a BAR of any size up to that
+/// fits; the whole is divided with nothing left over. A pure function. Throws io::Error (Input)
+/// when a share of the 64-bit window would be below 1 GiB.
+[[nodiscard]] std::vector<Placement> share(const Placement& windows, std::size_t count);
 
 }  // namespace cxlvm

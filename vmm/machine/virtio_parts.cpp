@@ -17,25 +17,28 @@ VirtioParts::VirtioParts(const VmConfig& config, const GuestMemory& memory, io::
     for (const virtio::block::BlockConfig& disk : config.disks) {
         before_console_.push_back(
             {.device = std::make_unique<virtio::block::BlockDevice>(disk, loop, log),
-             .root_port = disk.root_port});
+             .place = disk.place});
     }
     for (const virtio::net::NetConfig& net : config.nets) {
         before_console_.push_back(
-            {.device = std::make_unique<virtio::net::NetDevice>(net, loop, log)});
+            {.device = std::make_unique<virtio::net::NetDevice>(net, loop, log),
+             .place = net.place});
     }
     if (config.vsock) {
         before_console_.push_back(
-            {.device = std::make_unique<virtio::vsock::VsockDevice>(*config.vsock, loop, log)});
+            {.device = std::make_unique<virtio::vsock::VsockDevice>(*config.vsock, loop, log),
+             .place = config.vsock->place});
     }
     if (config.rng) {
         behind_console_.push_back(
-            {.device = std::make_unique<virtio::entropy::EntropyDevice>(*config.rng, loop, log)});
+            {.device = std::make_unique<virtio::entropy::EntropyDevice>(*config.rng, loop, log),
+             .place = config.rng->place});
     }
     if (config.balloon) {
         auto device =
             std::make_unique<virtio::balloon::BalloonDevice>(*config.balloon, memory, loop, log);
         balloon_ = device.get();
-        behind_console_.push_back({.device = std::move(device)});
+        behind_console_.push_back({.device = std::move(device), .place = config.balloon->place});
     }
 }
 

@@ -4,6 +4,7 @@
 #include <memory>
 #include <vector>
 
+#include "devices/pci_place.hpp"
 #include "devices/virtio/balloon/balloon_device.hpp"
 #include "devices/virtio/device.hpp"
 #include "io/event_loop.hpp"
@@ -20,7 +21,7 @@ class VirtioParts {
   public:
     struct Part {
         std::unique_ptr<virtio::VirtioDevice> device;
-        bool root_port = false;  ///< behind one of its own
+        PciPlace place{};
     };
 
     /// Throws io::Error. All outlive this.

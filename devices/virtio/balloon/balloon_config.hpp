@@ -4,6 +4,8 @@
 #include <chrono>
 #include <cstdint>
 
+#include "devices/pci_place.hpp"
+
 namespace cxlvm::virtio::balloon {
 
 struct BalloonConfig {
@@ -11,6 +13,7 @@ struct BalloonConfig {
     bool deflate_on_oom = false;         ///< it may take them back before it runs out of memory
     bool reporting = false;              ///< free page reporting
     std::chrono::seconds statistics{0};  ///< between two reports of the guest; 0: none at all
+    PciPlace place{};                    ///< for the machine
 };
 
 }  // namespace cxlvm::virtio::balloon

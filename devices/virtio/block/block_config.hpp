@@ -3,6 +3,7 @@
 
 #include <string>
 
+#include "devices/pci_place.hpp"
 #include "devices/throttle.hpp"
 
 namespace cxlvm::virtio::block {
@@ -17,10 +18,10 @@ struct DiskConfig {
 /// A disk as a guest sees it.
 struct BlockConfig {
     DiskConfig disk{};
-    std::string id{};        ///< what the guest sees as serial number; at most kIdSize bytes
-    unsigned queues = 1;     ///< 1 to BlockDevice::kMaxQueues
-    bool root_port = false;  ///< for the machine: it is placed behind a PCIe root port of its own
-    RateLimits rates{};      ///< of all queues together, reads and writes alike
+    std::string id{};     ///< what the guest sees as serial number; at most kIdSize bytes
+    unsigned queues = 1;  ///< 1 to BlockDevice::kMaxQueues
+    PciPlace place{};     ///< for the machine
+    RateLimits rates{};   ///< of all queues together, reads and writes alike
 };
 
 }  // namespace cxlvm::virtio::block

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "devices/pci_place.hpp"
 #include "devices/virtio/net/mac_address.hpp"
 
 namespace cxlvm::virtio::net {
@@ -25,6 +26,7 @@ struct NetConfig {
     std::uint16_t mtu = 0;            ///< in bytes, kMinMtu to kMaxMtu; 0: that of the tap
     /// Pairs of queues, up to kMaxPairs; more than 1 for taps alone. 0: one, or one a descriptor.
     unsigned queues = 0;
+    PciPlace place{};  ///< for the machine
 };
 
 /// Throws Error (Input) naming --net for what is missing, out of range, or does not go together.

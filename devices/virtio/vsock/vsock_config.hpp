@@ -4,6 +4,8 @@
 #include <cstdint>
 #include <string>
 
+#include "devices/pci_place.hpp"
+
 namespace cxlvm::virtio::vsock {
 
 /// Of the guest's context identifiers: the others have meanings of their own (virtio 1.2, 5.10.4).
@@ -13,6 +15,7 @@ inline constexpr std::uint32_t kMaxGuestCid = 0xffff'fffe;
 struct VsockConfig {
     std::uint32_t cid = 0;  ///< the guest's: kMinGuestCid to kMaxGuestCid
     std::string path{};     ///< of the host's socket
+    PciPlace place{};       ///< for the machine
 };
 
 }  // namespace cxlvm::virtio::vsock

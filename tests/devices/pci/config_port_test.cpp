@@ -24,8 +24,9 @@ class ConfigPortTest : public testing::Test {
     HostBridge bridge_;
     HostBridge other_;
     PciBus root_{0};
+    Segment segment_{root_};
     test::FakeSystemEventSink events_;
-    ConfigPort port_{root_, events_};
+    ConfigPort port_{segment_, events_};
 };
 
 TEST_F(ConfigPortTest, PassesTheProbeOfLinux) {

@@ -19,7 +19,8 @@ class EcamTest : public testing::Test {
     HostBridge bridge_;
     HostBridge other_;
     PciBus root_{0};
-    Ecam ecam_{root_, log_};
+    Segment segment_{root_};
+    Ecam ecam_{segment_, log_};
 };
 
 TEST_F(EcamTest, FindsAFunctionByItsAddress) {

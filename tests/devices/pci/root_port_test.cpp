@@ -54,7 +54,8 @@ class RootPortTest : public testing::Test {
     RootPort lower_{3};
     RootPort upper_{2};
     PciBus root_{0};
-    Ecam ecam_{root_, log_};
+    Segment segment_{root_};
+    Ecam ecam_{segment_, log_};
 };
 
 constexpr std::uint64_t kEndpointId = 0x2222'1111;
@@ -134,7 +135,7 @@ TEST_F(RootPortTest, AnswersWhateverNumbersTheGuestGives) {
 
 TEST_F(RootPortTest, IsReachedThroughTheConfigurationPortsToo) {
     test::FakeSystemEventSink events;
-    ConfigPort ports(root_, events);
+    ConfigPort ports(segment_, events);
     number(port_, 7, 7);
     test::write_value(ports, 0, 4, 0x8007'0000);
     EXPECT_EQ(test::read_value(ports, 4, 4), kEndpointId);

@@ -96,8 +96,8 @@ TEST_F(AcpiCompiler, accepts_the_dsdt_without_a_warning) {
 TEST_F(AcpiCompiler, reads_the_wires_of_the_root_bus_as_they_are_meant) {
     AcpiConfig config = machine(1);
     EXPECT_THAT(round_trip(dsdt(config), "without"), testing::Not(testing::HasSubstr("_PRT")));
-    config.pci_devices = 31;
-    config.last_bus = 5;
+    config.host_bridges.front().devices = 31;
+    config.host_bridges.front().last_bus = 5;
     const TableBytes table = dsdt(config);
     const std::string text = round_trip(table, "dsdt");
     EXPECT_THAT(text, testing::HasSubstr("0 Errors, 0 Warnings"));
@@ -108,6 +108,49 @@ TEST_F(AcpiCompiler, reads_the_wires_of_the_root_bus_as_they_are_meant) {
     const TableBytes again = recompiled();
     ASSERT_EQ(again.size(), table.size());
     EXPECT_TRUE(std::equal(table.begin() + 36, table.end(), again.begin() + 36));
+}
+
+TEST_F(AcpiCompiler, reads_each_host_bridge_with_numbers_windows_and_wires_of_its_own) {
+    AcpiConfig config = machine(1);
+    config.host_bridges.front().last_bus = 2;
+    config.host_bridges.push_back({.first_bus = 3,
+                                   .last_bus = 5,
+                                   .devices = 2,
+                                   .mmio32 = *GpaRange::of(Gpa(0xd000'0000), 0x1000'0000),
+                                   .mmio64 = *GpaRange::of(Gpa(0xc0'0000'0000), 0x20'0000'0000)});
+    const TableBytes table = dsdt(config);
+    const std::string text = round_trip(table, "dsdt");
+    EXPECT_THAT(text, testing::HasSubstr("0 Errors, 0 Warnings"));
+    const std::size_t second = text.find("Device (PCI1)");
+    ASSERT_NE(second, std::string::npos);
+    const std::string before = text.substr(0, second);
+    const std::string behind = text.substr(second, text.find("Device (MBRD)") - second);
+    EXPECT_THAT(before, testing::HasSubstr("WordIO"));
+    EXPECT_THAT(before, testing::ContainsRegex("0x0002, *// Range Maximum"));
+    EXPECT_THAT(before, testing::Not(testing::HasSubstr("_PRT")));
+    EXPECT_THAT(behind, testing::Not(testing::HasSubstr("WordIO")));
+    EXPECT_THAT(behind, testing::HasSubstr("Name (_UID, One)"));
+    EXPECT_THAT(behind, testing::HasSubstr("Name (_SEG, Zero)"));
+    EXPECT_THAT(behind, testing::HasSubstr("Name (_BBN, 0x03)"));
+    EXPECT_THAT(behind, testing::HasSubstr("Method (_OSC"));
+    EXPECT_THAT(behind, testing::ContainsRegex("0x0003, *// Range Minimum"));
+    EXPECT_THAT(behind, testing::ContainsRegex("0x0005, *// Range Maximum"));
+    EXPECT_THAT(behind, testing::ContainsRegex("0xD0000000, *// Range Minimum"));
+    EXPECT_THAT(behind, testing::ContainsRegex("0x000000C000000000, *// Range Minimum"));
+    EXPECT_THAT(behind, testing::ContainsRegex("0x000000DFFFFFFFFF, *// Range Maximum"));
+    EXPECT_THAT(behind, testing::HasSubstr("_PRT, Package (0x02)"));
+    EXPECT_THAT(behind, testing::ContainsRegex("0x0001FFFF, *\n *Zero, *\n *Zero, *\n *0x12"));
+    const TableBytes again = recompiled();
+    ASSERT_EQ(again.size(), table.size());
+    EXPECT_TRUE(std::equal(table.begin() + 36, table.end(), again.begin() + 36));
+}
+
+TEST_F(AcpiCompiler, accepts_as_many_host_bridges_as_there_are_names_for) {
+    AcpiConfig config = machine(1);
+    config.host_bridges.resize(kMaxHostBridges, config.host_bridges.front());
+    const std::string text = round_trip(dsdt(config), "dsdt");
+    EXPECT_THAT(text, testing::HasSubstr("0 Errors, 0 Warnings"));
+    EXPECT_THAT(text, testing::HasSubstr("Device (PCIF)"));
 }
 
 TEST_F(AcpiCompiler, reads_the_data_tables_as_they_are_meant) {

@@ -167,6 +167,16 @@ TEST(Mcfg, names_only_the_buses_that_exist) {
     EXPECT_EQ(at<std::uint8_t>(table, 55), 3U);
 }
 
+TEST(AcpiTables, name_the_buses_of_all_host_bridges) {
+    AcpiConfig config = machine(1);
+    config.host_bridges.front().last_bus = 2;
+    config.host_bridges.push_back(config.host_bridges.front());
+    config.host_bridges.back().first_bus = 3;
+    config.host_bridges.back().last_bus = 9;
+    const TableBytes image = build_tables(config, layout::kAcpiTables);
+    EXPECT_EQ(at<std::uint8_t>(walk(image, layout::kAcpiTables).at("MCFG"), 55), 9U);
+}
+
 TEST(Dsdt, begins_with_the_soft_off_package) {
     const TableBytes table = dsdt(machine(1));
     EXPECT_EQ(text_at(table, 36, 6), "\x08\\_S5_");

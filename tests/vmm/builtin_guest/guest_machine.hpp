@@ -159,11 +159,11 @@ class GuestMachine {
         EXPECT_FALSE(ports.map(panic_region, layout::kPvpanicPort));
         EXPECT_FALSE(ports.map(keyboard_region, layout::kI8042Data));
         EXPECT_FALSE(ports.map(pci_region, layout::kPciConfigPort));
-        const Gpa rsdp =
-            acpi::install({.apic_ids = {0},
-                           .mmio32 = *GpaRange::of(layout::kMmio32, layout::kMmio32Size),
-                           .mmio64 = *GpaRange::of(Gpa(0x40'0000'0000), 0x10'0000'0000)},
-                          ram);
+        const Gpa rsdp = acpi::install(
+            {.apic_ids = {0},
+             .host_bridges = {{.mmio32 = *GpaRange::of(layout::kMmio32, layout::kMmio32Size),
+                               .mmio64 = *GpaRange::of(Gpa(0x40'0000'0000), 0x10'0000'0000)}}},
+            ram);
         const boot::LoadedGuest guest = boot::load(boot_config(cmdline), ram, rsdp, log);
         vcpus.emplace(kApicIds, VcpuWiring{.kvm = kvm,
                                            .vm = vm,

@@ -9,6 +9,7 @@
 #include <fstream>
 
 #include "tests/vmm/config/expect_input_error.hpp"
+#include "vmm/machine/pci_plan.hpp"
 
 namespace cxlvm::config {
 namespace {
@@ -16,6 +17,23 @@ namespace {
 using testing::AllOf;
 using testing::ElementsAre;
 using testing::HasSubstr;
+
+std::vector<std::string> texts_of(const std::vector<NamedPlace>& places) {
+    std::vector<std::string> texts;
+    for (const NamedPlace& one : places) {
+        texts.push_back(std::string(one.option) + " " + one.place.bus + " " +
+                        (one.place.root_port ? "port" : "bus"));
+    }
+    return texts;
+}
+
+std::vector<std::string> ids_of(const VmConfig& vm) {
+    std::vector<std::string> ids;
+    for (const HostBridgeConfig& bridge : vm.host_bridges) {
+        ids.push_back(bridge.id);
+    }
+    return ids;
+}
 
 VmConfig everything() {
     VmConfig vm;
@@ -28,12 +46,14 @@ VmConfig everything() {
     vm.disks = {{.disk = {.path = "a,b", .read_only = true}, .id = "root"},
                 {.disk = {.path = "fd=8", .direct = true},
                  .queues = 4,
-                 .root_port = true,
+                 .place = {.bus = "far", .root_port = true},
                  .rates = {.bytes = {.rate = 10 << 20, .burst = 1},
                            .operations = {.rate = 100, .burst = 30}}}};
-    vm.vsock = {.cid = 0xffff'fffe, .path = "/run/v,s"};
-    vm.console = SerialConfig{.kind = SerialConfig::Kind::File, .path = "c"};
-    vm.rng = {.source = "/dev/hwrng"};
+    vm.host_bridges = {{.id = "far"}, {.id = "c,xl"}};
+    vm.vsock = {.cid = 0xffff'fffe, .path = "/run/v,s", .place = {.root_port = true}};
+    vm.console = SerialConfig{
+        .kind = SerialConfig::Kind::File, .path = "c", .place = {.bus = "far", .root_port = true}};
+    vm.rng = {.source = "/dev/hwrng", .place = {.bus = "c,xl"}};
     vm.balloon = {.target = 3ULL << 20,
                   .deflate_on_oom = true,
                   .reporting = true,
@@ -80,6 +100,8 @@ TEST(Json, ReadsWhatItWrites) {
             EXPECT_EQ(back.balloon->reporting, vm.balloon->reporting);
             EXPECT_EQ(back.balloon->statistics, vm.balloon->statistics);
         }
+        EXPECT_EQ(ids_of(back), ids_of(vm));
+        EXPECT_EQ(texts_of(places_of(back)), texts_of(places_of(vm)));
         ASSERT_EQ(back.disks.size(), vm.disks.size());
         for (std::size_t i = 0; i < vm.disks.size(); ++i) {
             EXPECT_EQ(back.disks[i].disk.path, vm.disks[i].disk.path);
@@ -87,7 +109,6 @@ TEST(Json, ReadsWhatItWrites) {
             EXPECT_EQ(back.disks[i].disk.direct, vm.disks[i].disk.direct);
             EXPECT_EQ(back.disks[i].id, vm.disks[i].id);
             EXPECT_EQ(back.disks[i].queues, vm.disks[i].queues);
-            EXPECT_EQ(back.disks[i].root_port, vm.disks[i].root_port);
             EXPECT_EQ(back.disks[i].rates, vm.disks[i].rates);
         }
     }
@@ -105,9 +126,18 @@ TEST(Json, WhatMayBeAbsentIsThereAsAnObjectATextOrTrue) {
     EXPECT_EQ(from_json(R"({"balloon": {"target": 4096}})", "f").vm.balloon.value().target, 4096U);
     EXPECT_EQ(from_json(R"({"console": {"pty": true}})", "f").vm.console.value().kind,
               SerialConfig::Kind::Pty);
+    const VmConfig placed = from_json(R"({"host-bridge": ["far", {"id": "x"}],
+                      "console": {"bus": "far", "pty": true}, "balloon": "root-port"})",
+                                      "f")
+                                .vm;
+    EXPECT_THAT(ids_of(placed), ElementsAre("far", "x"));
+    EXPECT_THAT(texts_of(places_of(placed)), ElementsAre("console far bus", "balloon  port"));
     for (const char* const text :
-         {R"({"rng": false})", R"({"rng": []})", R"({"rng": [{}]})", R"({"rng": 1})",
-          R"({"console": true})", R"({"console": {}})", R"({"balloon": {"target": true}})"}) {
+         {R"({"console": {"bus": "far"}})",
+          R"({"console": {"pty": true, "null": true, "bus": ""}})", R"({"host-bridge": true})",
+          R"({"serial": {"pty": true, "bus": "far"}})", R"({"rng": false})", R"({"rng": []})",
+          R"({"rng": [{}]})", R"({"rng": 1})", R"({"console": true})", R"({"console": {}})",
+          R"({"balloon": {"target": true}})"}) {
         EXPECT_THAT(input_error([&] { (void)from_json(text, "f"); }), HasSubstr("f: ")) << text;
     }
 }

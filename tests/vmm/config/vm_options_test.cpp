@@ -219,6 +219,33 @@ TEST(VmOptions, ThatMayBeAbsentAreThereOnceTheyAreGiven) {
     EXPECT_THAT(input_error([] { (void)parse("console", "null=false"); }), HasSubstr("null=false"));
 }
 
+TEST(VmOptions, PutEveryDeviceWhereItIsToBe) {
+    EXPECT_EQ(parse("host-bridge", "far").host_bridges.at(0).id, "far");
+    EXPECT_EQ(parse("host-bridge", "id=far").host_bridges.at(0).id, "far");
+    for (const char* const suffix : {"bus=far,root-port", "root-port,bus=far"}) {
+        const std::string keys = suffix;
+        const std::array places{parse("disk", "d," + keys).disks.at(0).place,
+                                parse("net", "passt," + keys).nets.at(0).place,
+                                parse("vsock", "cid=3,path=s," + keys).vsock.value().place,
+                                parse("console", "pty," + keys).console.value().place,
+                                parse("console", keys + ",unix=s").console.value().place,
+                                parse("rng", keys).rng.value().place,
+                                parse("balloon", "1M," + keys).balloon.value().place};
+        for (const PciPlace& place : places) {
+            EXPECT_EQ(place.bus, "far");
+            EXPECT_TRUE(place.root_port);
+        }
+    }
+    EXPECT_THAT(input_error([] { (void)parse("serial", "pty,root-port"); }),
+                HasSubstr("root-port"));
+    EXPECT_THAT(input_error([] { (void)parse("console", "root-port"); }),
+                HasSubstr("give one of stdio, null, file, pty, unix, too"));
+    EXPECT_THAT(input_error([] { (void)parse("console", "pty,null,root-port"); }),
+                HasSubstr("exclude one another"));
+    EXPECT_THAT(input_error([] { (void)parse("disk", "d,bus="); }), HasSubstr("--disk: bus"));
+    EXPECT_THAT(input_error([] { (void)parse("host-bridge", ""); }), HasSubstr("needs a value"));
+}
+
 TEST(VmOptions, TakeAFileThatStandsAloneWhateverItsNameIs) {
     EXPECT_EQ(parse("disk", "fd=5,readonly").disks.at(0).disk.path, "fd=5");
     EXPECT_EQ(parse("disk", "./a=b.img").disks.at(0).disk.path, "./a=b.img");

@@ -61,13 +61,43 @@ TEST_F(VmDevicesTest, HasItsDisksOnThePciBusInTheirOrder) {
 TEST_F(VmDevicesTest, PutsDevicesBehindRootPortsOfTheirOwn) {
     VmConfig config = config_with_report();
     const virtio::block::BlockConfig behind{.disk = {.path = image_.path(), .read_only = true},
-                                            .root_port = true};
+                                            .place = {.root_port = true}};
     config.disks = {behind, {.disk = behind.disk}, behind};
     Vm vm(config, log_);
     EXPECT_EQ(vm.run(), ExitReason::PowerOff);
     EXPECT_THAT(output(), HasSubstr("00:01.0 1b36:000c class 060400"));
     EXPECT_THAT(output(), HasSubstr("00:02.0 1af4:1042 class 018000"));
     EXPECT_THAT(output(), HasSubstr("00:03.0 1b36:000c class 060400"));
+    EXPECT_THAT(output(), HasSubstr("agree"));
+}
+
+TEST_F(VmDevicesTest, HasDevicesOnHostBridgesOfTheirOwn) {
+    VmConfig config = config_with_report();
+    config.host_bridges = {{.id = "far"}, {.id = "empty"}};
+    const virtio::block::DiskConfig disk{.path = image_.path(), .read_only = true};
+    config.disks = {{.disk = disk, .place = {.root_port = true}},
+                    {.disk = disk, .place = {.bus = "far", .root_port = true}}};
+    config.rng = {.place = {.bus = "far"}};
+    config.console = SerialConfig{
+        .kind = SerialConfig::Kind::Null, .path = {}, .place = {.bus = "far", .root_port = true}};
+    config.vsock = {.cid = 3, .path = serial_file_ + ".vsock", .place = {.bus = "empty"}};
+    config.balloon = {.place = {.root_port = true}};
+    Vm vm(config, log_);
+    EXPECT_EQ(vm.run(), ExitReason::PowerOff);
+    for (const char* line : {
+             "00:00.0 1b36:0008 class 060000",
+             "00:01.0 1b36:000c class 060400",
+             "00:02.0 1b36:000c class 060400",
+             "03:00.0 1b36:0008 class 060000",
+             "03:01.0 1b36:000c class 060400",
+             "03:02.0 1b36:000c class 060400",
+             "03:03.0 1af4:1044",
+             "06:00.0 1b36:0008 class 060000",
+             "06:01.0 1af4:1053",
+         }) {
+        EXPECT_THAT(output(), HasSubstr(line));
+    }
+    EXPECT_THAT(output(), HasSubstr("9 functions on 3 buses"));
     EXPECT_THAT(output(), HasSubstr("agree"));
 }
 

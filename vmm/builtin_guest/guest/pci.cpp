@@ -35,9 +35,12 @@ class Scan {
     void run() {
         queue_[0] = 0;
         seen_[0] = true;
-        for (unsigned next = 0; next < queued_; ++next) {
-            scan_bus(queue_[next]);
-        }
+        unsigned next = 0;
+        do {
+            for (; next < queued_; ++next) {
+                scan_bus(queue_[next]);
+            }
+        } while (find_host_bridge());
         summarize();
     }
 
@@ -83,6 +86,17 @@ class Scan {
         }
     }
 
+    /// Root buses of further host bridges are found by their device 0.
+    bool find_host_bridge() {
+        for (; candidate_ <= acpi_.last_bus; ++candidate_) {
+            if (!seen_[candidate_] && (read({candidate_, 0, 0}, 0x00) & 0xffff) != kNoFunction) {
+                follow(candidate_);
+                return true;
+            }
+        }
+        return false;
+    }
+
     void follow(unsigned bus) {
         if (!seen_[bus]) {
             seen_[bus] = true;
@@ -119,6 +133,7 @@ class Scan {
     bool seen_[kBuses] = {};
     std::uint8_t queue_[kBuses] = {};
     unsigned queued_ = 1;
+    unsigned candidate_ = 1;
     unsigned found_ = 0;
     unsigned mismatches_ = 0;
 };
