@@ -27,6 +27,11 @@ class MsiVector {
     virtual void route(const std::optional<MsiMessage>& message) noexcept = 0;
     /// Sends the message. Any thread.
     virtual void fire() noexcept = 0;
+    /// An eventfd for somebody else to signal (vhost, VFIO): that sends the message, too. A signal
+    /// that comes while there is no message to send is lost, so that from now on each new message
+    /// is sent once, for what may have come. -1 when there is no such eventfd. It lives as long as
+    /// the vector. Any thread.
+    [[nodiscard]] virtual int share() noexcept { return -1; }
 
   protected:
     MsiVector() = default;

@@ -26,6 +26,18 @@ class DeviceHost {
     /// The reset that the device was last asked for is complete.
     virtual void reset_done() noexcept = 0;
 
+    // For a queue that the kernel serves in the device's place (vhost).
+    /// An eventfd that the driver's notifications of `queue` signal; it may be signalled already.
+    /// Until take_back_kicks() nobody listens to it here, and queue_notified() only tells of those
+    /// that came another way. -1: there is none, and all of them do. It lives as long as the host.
+    /// The loop's thread.
+    [[nodiscard]] virtual int hand_over_kicks(std::uint16_t /*queue*/) noexcept { return -1; }
+    virtual void take_back_kicks(std::uint16_t /*queue*/) noexcept {}
+    /// An eventfd that notifies the driver of `queue` when it is signalled, until
+    /// VirtioDevice::interrupts_changed() says that this may have changed. -1: there is none at
+    /// present, and notify_queue() does it. It lives as long as the host.
+    [[nodiscard]] virtual int share_notifications(std::uint16_t /*queue*/) noexcept { return -1; }
+
   protected:
     DeviceHost() = default;
     DeviceHost(const DeviceHost&) = default;
@@ -73,6 +85,9 @@ class VirtioDevice {
     /// The driver says that there are chains. A hint, which may come for nothing, or late: even
     /// after a reset. A device that is not active ignores it.
     virtual void queue_notified(std::uint16_t queue) noexcept = 0;
+    /// What the host said of share_notifications() may not be true any longer, and what was
+    /// signalled meanwhile may be lost.
+    virtual void interrupts_changed() noexcept {}
     /// The driver writes 1, 2 or 4 bytes, which lie in the configuration space, aligned to their
     /// size. True when they are to be stored.
     [[nodiscard]] virtual bool write_config(std::size_t offset,

@@ -18,6 +18,11 @@ class TransportInterrupts {
     /// The interrupt status, which INTx follows while MSI-X is not enabled (4.1.4.5.1). One call at
     /// a time; only changes are told, from false on.
     virtual void set_intx(bool level) noexcept = 0;
+    /// See MsiVector::share(); `vector` is below vectors().
+    [[nodiscard]] virtual int share(std::uint16_t /*vector*/) noexcept { return -1; }
+    /// See DeviceHost.
+    [[nodiscard]] virtual int hand_over_kicks(std::uint16_t /*queue*/) noexcept { return -1; }
+    virtual void take_back_kicks(std::uint16_t /*queue*/) noexcept {}
     /// A reset has come to its end: Transport::resetting() is false, unless another has begun.
     virtual void reset_ended() noexcept {}
 

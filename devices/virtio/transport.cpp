@@ -125,7 +125,9 @@ IoStatus Transport::write_common(std::uint64_t offset, std::span<const std::byte
     {
         const io::MutexLock lock(mutex_);
         if (state_.phase != Phase::Resetting && !state_.reset_wanted) {
-            apply_locked(common_.write(static_cast<Common>(offset), value), action);
+            const auto field = static_cast<Common>(offset);
+            apply_locked(common_.write(field, value), action);
+            action.interrupts = field == Common::QueueMsixVector && state_.phase == Phase::Active;
         }
     }
     perform(action);
@@ -310,6 +312,27 @@ void Transport::notify_queue(std::uint16_t queue) noexcept {
     perform(action);
 }
 
+void Transport::interrupts_changed() noexcept {
+    Action action;
+    {
+        const io::MutexLock lock(mutex_);
+        action.interrupts = state_.phase == Phase::Active;
+    }
+    perform(action);
+}
+
+int Transport::share_notifications(std::uint16_t queue) noexcept {
+    if (!interrupts_.msix_enabled()) {
+        return -1;
+    }
+    std::uint16_t vector = kNoVector;
+    {
+        const io::MutexLock lock(mutex_);
+        vector = queue < queues_.size() ? common_.queue_vector(queue) : kNoVector;
+    }
+    return vector != kNoVector ? interrupts_.share(vector) : -1;
+}
+
 // The status bit is set in any case, the vector sent where there is one (4.1.4.5.1, 4.1.5.4). A
 // function with MSI-X enabled keeps INTx quiet, so nobody needs to ask here which it is.
 void Transport::announce_config_locked(Action& action) noexcept {
@@ -393,6 +416,9 @@ void Transport::perform(const Action& action) noexcept {
     }
     if (action.intx) {
         settle_intx();
+    }
+    if (action.interrupts) {
+        device_.interrupts_changed();
     }
     if (action.reset) {
         device_.reset();

@@ -61,6 +61,8 @@ class Transport final : public Device, private DeviceHost {
 
     /// A notification that came another way than by write(), such as an ioeventfd. Any thread.
     void notify(std::uint16_t queue) noexcept CXLVM_EXCLUDES(mutex_);
+    /// MSI-X was enabled or disabled. Any thread.
+    void interrupts_changed() noexcept CXLVM_EXCLUDES(mutex_);
 
     // For the capabilities (4.1.4).
     [[nodiscard]] DeviceId id() const noexcept { return device_.id(); }
@@ -90,6 +92,7 @@ class Transport final : public Device, private DeviceHost {
         bool intx = false;  ///< the interrupt status may have changed
         bool activate = false;
         bool reset = false;
+        bool interrupts = false;  ///< where they go may have changed
         const char* failure = nullptr;
     };
 
@@ -99,6 +102,14 @@ class Transport final : public Device, private DeviceHost {
         CXLVM_EXCLUDES(mutex_);
     void fail(const char* why) noexcept override CXLVM_EXCLUDES(mutex_);
     void reset_done() noexcept override CXLVM_EXCLUDES(mutex_);
+    [[nodiscard]] int hand_over_kicks(std::uint16_t queue) noexcept override {
+        return interrupts_.hand_over_kicks(queue);
+    }
+    void take_back_kicks(std::uint16_t queue) noexcept override {
+        interrupts_.take_back_kicks(queue);
+    }
+    [[nodiscard]] int share_notifications(std::uint16_t queue) noexcept override
+        CXLVM_EXCLUDES(mutex_);
 
     IoStatus read_common(std::uint64_t offset, std::span<std::byte> data) noexcept
         CXLVM_EXCLUDES(mutex_);

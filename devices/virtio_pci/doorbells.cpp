@@ -24,16 +24,39 @@ QueueDoorbells::QueueDoorbells(Transport& transport, io::EventLoop& loop)
 }
 
 void QueueDoorbells::start() noexcept {
+    listening_ = true;
     for (const auto& bell : bells_) {
         listen(*bell);
     }
 }
 
+/// Unless it is not to be, or is being cancelled, whose end comes here once more.
 void QueueDoorbells::listen(Bell& bell) noexcept {
-    loop_.start(bell.poll.set(bell.event.fd(), POLLIN, /*multishot=*/true));
+    if (listening_ && !bell.handed_over && bell.poll.idle()) {
+        loop_.start(bell.poll.set(bell.event.fd(), POLLIN, /*multishot=*/true));
+    }
+}
+
+int QueueDoorbells::hand_over(std::uint16_t queue) noexcept {
+    if (queue >= bells_.size()) {
+        return -1;
+    }
+    Bell& bell = *bells_[queue];
+    bell.handed_over = true;
+    bell.let_go = !bell.poll.idle();
+    loop_.cancel(bell.poll);
+    return bell.event.fd();
+}
+
+void QueueDoorbells::take_back(std::uint16_t queue) noexcept {
+    if (queue < bells_.size()) {
+        bells_[queue]->handed_over = false;
+        listen(*bells_[queue]);
+    }
 }
 
 void QueueDoorbells::stop(io::Task& stopped) noexcept {
+    listening_ = false;
     stopped_ = &stopped;
     for (const auto& bell : bells_) {
         loop_.cancel(bell->poll);
@@ -53,7 +76,7 @@ void QueueDoorbells::settle() noexcept {
 
 void QueueDoorbells::Bell::on_signal(std::int32_t result, std::uint32_t /*flags*/,
                                      bool more) noexcept {
-    if (result > 0) {
+    if (result > 0 && !handed_over) {
         owner.transport_.notify(queue);
     }
     if (more) {
@@ -61,7 +84,7 @@ void QueueDoorbells::Bell::on_signal(std::int32_t result, std::uint32_t /*flags*
     }
     // The kernel ends a multishot request when it has no room for a completion; the signals of
     // meanwhile show at once in the next one.
-    if (!poll.cancel_requested()) {
+    if (std::exchange(let_go, false) || !poll.cancel_requested()) {
         owner.listen(*this);
     }
     owner.settle();

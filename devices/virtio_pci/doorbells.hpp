@@ -34,6 +34,10 @@ class QueueDoorbells {
     /// When nothing is listened to any longer, idle() is true, and `stopped` has been posted once.
     void stop(io::Task& stopped) noexcept;
     [[nodiscard]] bool idle() const noexcept;
+    /// Leaves the notifications of `queue` to whoever listens to the eventfd returned, until
+    /// take_back(). -1: there is no such queue.
+    [[nodiscard]] int hand_over(std::uint16_t queue) noexcept;
+    void take_back(std::uint16_t queue) noexcept;
 
   private:
     /// The kernel reports every signal, also when the count is left as it is: it is never read.
@@ -45,6 +49,8 @@ class QueueDoorbells {
         const std::uint16_t queue;
         io::EventFd event;
         io::PollOp poll;
+        bool handed_over = false;
+        bool let_go = false;  ///< cancelled for that, and not by the loop's end
     };
 
     void listen(Bell& bell) noexcept;
@@ -56,6 +62,7 @@ class QueueDoorbells {
     std::vector<std::unique_ptr<Bell>> bells_;
     std::vector<Doorbell> doorbells_;
     // State: the loop's thread.
+    bool listening_ = false;
     io::Task* stopped_ = nullptr;
 };
 

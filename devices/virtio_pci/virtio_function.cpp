@@ -91,6 +91,7 @@ std::uint16_t checked_vectors(const VirtioDevice& device, const FunctionWiring& 
 VirtioFunction::VirtioFunction(VirtioDevice& device, const FunctionWiring& wiring)
     : PciFunction(device.name(), identity_of(device)),
       vectors_(checked_vectors(device, wiring)),
+      msi_vectors_(wiring.vectors.begin(), wiring.vectors.end()),
       loop_(wiring.loop),
       msix_(
           *this, wiring.vectors,
@@ -131,6 +132,10 @@ void VirtioFunction::config_reading(std::uint64_t offset, std::size_t size) noex
 void VirtioFunction::config_written(std::uint64_t offset, std::size_t size) noexcept {
     window_.config_written(offset, size);
     settle_pin();
+    const bool enabled = msix_.enabled();
+    if (msix_was_enabled_.exchange(enabled) != enabled) {
+        transport_.interrupts_changed();
+    }
 }
 
 // --- Interrupts ---

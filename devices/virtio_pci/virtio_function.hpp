@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
+#include <vector>
 
 #include "devices/irq.hpp"
 #include "devices/msi.hpp"
@@ -82,6 +83,13 @@ class VirtioFunction final : public pci::PciFunction, private TransportInterrupt
     [[nodiscard]] bool msix_enabled() const noexcept override { return msix_.enabled(); }
     void raise(std::uint16_t vector) noexcept override { static_cast<void>(msix_.raise(vector)); }
     void set_intx(bool level) noexcept override CXLVM_EXCLUDES(pin_mutex_);
+    [[nodiscard]] int share(std::uint16_t vector) noexcept override {
+        return msi_vectors_[vector]->share();
+    }
+    [[nodiscard]] int hand_over_kicks(std::uint16_t queue) noexcept override {
+        return doorbells_.hand_over(queue);
+    }
+    void take_back_kicks(std::uint16_t queue) noexcept override { doorbells_.take_back(queue); }
     void reset_ended() noexcept override;
 
     // pci::PciFunction.
@@ -96,6 +104,7 @@ class VirtioFunction final : public pci::PciFunction, private TransportInterrupt
     // Configuration.
     const std::uint16_t vectors_;
     // Wiring.
+    const std::vector<MsiVector*> msi_vectors_;
     io::EventLoop& loop_;
     mutable pci::Msix msix_;  ///< to ask it, it has to be locked
     pci::InterruptPin pin_;
@@ -106,6 +115,7 @@ class VirtioFunction final : public pci::PciFunction, private TransportInterrupt
     Transport transport_;
     QueueDoorbells doorbells_;
     AccessWindow window_;
+    std::atomic<bool> msix_was_enabled_{false};
     // How it ends.
     std::atomic<bool> stopping_{false};
     std::atomic<bool> reset_told_{false};

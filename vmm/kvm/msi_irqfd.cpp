@@ -24,6 +24,10 @@ MsiIrqfd::~MsiIrqfd() {
 void MsiIrqfd::route(const std::optional<MsiMessage>& message) noexcept {
     const int error = chip_.routes().set(gsi_.number(), message);
     if (error == 0) {
+        // KVM drops a signal that comes while there is no route.
+        if (message && shared_.load()) {
+            fire();
+        }
         return;
     }
     static_cast<void>(chip_.routes().set(gsi_.number(), std::nullopt));
@@ -32,6 +36,11 @@ void MsiIrqfd::route(const std::optional<MsiMessage>& message) noexcept {
                    "{}: a vector stays silent: {:#x} written to {:#x} is no interrupt: {}", name_,
                    message->data, message->address, std::strerror(error));
     }
+}
+
+int MsiIrqfd::share() noexcept {
+    shared_.store(true);
+    return event_.fd();
 }
 
 }  // namespace cxlvm

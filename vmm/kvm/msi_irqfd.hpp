@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <optional>
 
@@ -26,8 +27,7 @@ class MsiIrqfd final : public MsiVector {
     /// the log.
     void route(const std::optional<MsiMessage>& message) noexcept override;
     void fire() noexcept override { event_.signal(); }
-
-    [[nodiscard]] int fd() const noexcept { return event_.fd(); }
+    [[nodiscard]] int share() noexcept override;
 
   private:
     /// An acquired GSI.
@@ -49,6 +49,7 @@ class MsiIrqfd final : public MsiVector {
     IrqChip& chip_;
     io::Log& log_;
     io::RateLimit refused_limit_;
+    std::atomic<bool> shared_{false};
     io::EventFd event_;
     Gsi gsi_;
 };

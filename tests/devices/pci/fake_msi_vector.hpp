@@ -23,6 +23,9 @@ class FakeMsiVector final : public MsiVector {
         const std::lock_guard lock(mutex_);
         ++(message_ ? sent_ : lost_);
     }
+    [[nodiscard]] int share() noexcept override { return kShared; }
+    /// In place of a descriptor.
+    static constexpr int kShared = 12345;
 
     [[nodiscard]] std::optional<MsiMessage> message() const {
         const std::lock_guard lock(mutex_);

@@ -44,6 +44,7 @@ class FakeVirtioDevice final : public virtio::VirtioDevice {
         return can_work;
     }
     void queue_notified(std::uint16_t queue) noexcept override { notified.push_back(queue); }
+    void interrupts_changed() noexcept override { ++interrupt_changes; }
     [[nodiscard]] bool write_config(std::size_t offset,
                                     std::span<const std::byte> /*data*/) noexcept override {
         return offset == 4;
@@ -63,6 +64,7 @@ class FakeVirtioDevice final : public virtio::VirtioDevice {
     std::function<void()> during_activate;
     unsigned activations = 0;
     unsigned resets = 0;
+    unsigned interrupt_changes = 0;
     std::optional<virtio::Activation> active;
     std::vector<std::uint16_t> notified;
 

@@ -127,6 +127,12 @@ class FunctionTest : public testing::Test {
         while (loop_.run_ready() != 0) {
         }
     }
+    /// Also what the kernel has only just been given.
+    void turn_often() {
+        for (int i = 0; i < 20; ++i) {
+            turn();
+        }
+    }
     void stop() {
         started_ = false;
         stopped_ = false;

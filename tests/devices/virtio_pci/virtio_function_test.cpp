@@ -99,6 +99,53 @@ TEST_F(FunctionTest, PassesOnASignalOfADoorbellAndAWriteAlike) {
     EXPECT_EQ(device_.take_notified(), std::vector<std::uint16_t>{0});
 }
 
+TEST_F(FunctionTest, LeavesTheNotificationsOfAQueueToTheDevice) {
+    bring_up();
+    start();
+    (void)device_.take_notified();
+    DeviceHost& host = device_.host();
+    const int eventfd = host.hand_over_kicks(0);
+    ASSERT_EQ(eventfd, host_.bells[0].eventfd);
+    ASSERT_EQ(::eventfd_write(eventfd, 1), 0);
+    turn_often();
+    EXPECT_EQ(device_.take_notified(), std::vector<std::uint16_t>{});
+    set(kNotifyBase, 2, 0);
+    EXPECT_EQ(device_.take_notified(), std::vector<std::uint16_t>{0}) << "not by the eventfd";
+
+    host.take_back_kicks(0);
+    turn_often();
+    EXPECT_EQ(device_.take_notified(), std::vector<std::uint16_t>{0}) << "it has been signalled";
+    // Back at once, while what listened is still being cancelled.
+    EXPECT_EQ(host.hand_over_kicks(0), eventfd);
+    host.take_back_kicks(0);
+    turn_often();
+    (void)device_.take_notified();
+    ASSERT_EQ(::eventfd_write(eventfd, 1), 0);
+    turn_often();
+    EXPECT_EQ(device_.take_notified(), std::vector<std::uint16_t>{0});
+    EXPECT_EQ(host.hand_over_kicks(3), -1);
+    host.take_back_kicks(3);
+    EXPECT_EQ(host.hand_over_kicks(1), host_.bells[1].eventfd) << "and so it ends";
+}
+
+TEST_F(FunctionTest, SharesTheVectorOfAQueueAndTellsWhenThatChanges) {
+    bring_up();
+    DeviceHost& host = device_.host();
+    EXPECT_EQ(host.share_notifications(0), -1) << "MSI-X is off";
+    EXPECT_EQ(device_.interrupt_changes, 0U);
+    enable_msix(true);
+    EXPECT_EQ(device_.interrupt_changes, 1U);
+    EXPECT_EQ(host.share_notifications(0), pci::FakeMsiVector::kShared);
+    EXPECT_EQ(host.share_notifications(1), -1) << "it has no vector";
+    EXPECT_EQ(host.share_notifications(3), -1);
+    set_common(Common::QueueSelect, 2, 0);
+    set_common(Common::QueueMsixVector, 2, kNoVector);
+    EXPECT_EQ(device_.interrupt_changes, 2U);
+    EXPECT_EQ(host.share_notifications(0), -1);
+    enable_msix(false);
+    EXPECT_EQ(device_.interrupt_changes, 3U);
+}
+
 TEST_F(FunctionTest, SendsTheMessagesOfItsVectors) {
     bring_up();
     program(1, 0xfee0'1000);

@@ -60,8 +60,20 @@ TEST_F(MsiIrqfdTest, AWriteToTheDescriptorFires) {
     MsiIrqfd vector("test", machine_->chip, machine_->log);
     vector.route(kMessage);
     const std::uint64_t one = 1;
-    ASSERT_EQ(::write(vector.fd(), &one, sizeof(one)), static_cast<ssize_t>(sizeof(one)));
+    ASSERT_EQ(::write(vector.share(), &one, sizeof(one)), static_cast<ssize_t>(sizeof(one)));
     EXPECT_TRUE(interrupts_reach(1));
+}
+
+TEST_F(MsiIrqfdTest, WhatSomebodyElseSignalledWithoutARouteComesWithTheNext) {
+    MsiIrqfd vector("test", machine_->chip, machine_->log);
+    const int fd = vector.share();
+    const std::uint64_t one = 1;
+    ASSERT_EQ(::write(fd, &one, sizeof(one)), static_cast<ssize_t>(sizeof(one)));
+    EXPECT_TRUE(no_more_than(0));
+    vector.route(kMessage);
+    EXPECT_TRUE(interrupts_reach(2));
+    vector.route(std::nullopt);
+    EXPECT_TRUE(no_more_than(2));
 }
 
 TEST_F(MsiIrqfdTest, AVectorWithoutARouteIsSilent) {
