@@ -50,6 +50,26 @@ expect "a series that is gone gives the newest there is" \
 expect "debug symbols are no kernel" \
     "$(newest_release 6.1 linux-image-6.1.0-9-cloud-amd64-dbg)" ""
 
+# modprobe, of a kernel with the modules a and b, where b needs a, and with c built in.
+modprobe() {
+    case ${*: -1} in
+        a) echo "insmod /m/a.ko " ;;
+        b) printf 'insmod /m/a.ko \ninsmod /m/b.ko \n' ;;
+        c) echo "builtin c" ;;
+        *) return 1 ;;
+    esac
+}
+mkdir "$CXLVM_BUILD_DIR/kernel-of-modules"
+echo 6.1 >"$CXLVM_BUILD_DIR/kernel-of-modules/release"
+modules_of() { module_files "$CXLVM_BUILD_DIR/kernel-of-modules" "$@" 2>&1 | tr '\n' ' '; }
+expect "modules come with what they need, each once" "$(modules_of c b a)" "/m/a.ko /m/b.ko "
+expect "of a module that is built in there is no file" "$(modules_of c)" ""
+expect "a module that the kernel lacks is named" "$(modules_of a nothing || true)" \
+    "kernels: kernel 6.1 has no module nothing: correct the name, or take another kernel "
+put_modules "$CXLVM_BUILD_DIR/lacking" "$CXLVM_BUILD_DIR/kernel-of-modules" nothing 2>/dev/null &&
+    expect "an image without a module that it is to have" made refused
+unset -f modprobe
+
 mkdir -p "$scenario_folder"
 printf '%s\n' "# Purpose: something" "# Needs: memory=64 kernels=6.1,7" >"$scenario_folder/one.sh"
 expect "a need that is stated" "$(scenario_need one memory 1)" 64

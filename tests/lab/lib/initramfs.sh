@@ -19,10 +19,12 @@ put_busybox() {
 }
 
 # put_modules FOLDER KERNEL MODULE...: uncompressed, with names that sort in the order of insertion,
-# behind those of first_module.
+# behind those of first_module. Fails when the kernel lacks one.
 put_modules() {
-    local folder=$1 file name number=${first_module:-10}
+    local folder=$1 file files name number=${first_module:-10}
     mkdir -p "$folder/modules" || return 1
+    files=$(module_files "${@:2}") || return 1
+    [[ -n $files ]] || return 0
     while read -r file; do
         name=${file##*/}
         case $name in
@@ -30,5 +32,5 @@ put_modules() {
             *) cp "$file" "$folder/modules/$number-$name" ;;
         esac || return 1
         number=$((number + 1))
-    done < <(module_files "${@:2}")
+    done <<<"$files"
 }

@@ -163,13 +163,19 @@ debian_kernel() (
 )
 
 # module_files KERNEL MODULE...: the files of the modules and of all that they need, in the order of
-# insertion, each once. Modules that are built in, or that the kernel lacks, give no line.
+# insertion, each once. Modules that are built in give no line. One that the kernel does not have is
+# an error, and none is printed.
 module_files() {
-    local kernel=$1 release module
+    local kernel=$1 release module found files=''
     shift
     release=$(<"$kernel/release")
     for module in "$@"; do
-        PATH=$PATH:/sbin:/usr/sbin modprobe -d "$kernel" -S "$release" --show-depends "$module" \
-            2>/dev/null | sed -n 's/^insmod //p' || true
-    done | sed 's/[[:space:]]*$//' | awk '!seen[$0]++'
+        found=$(PATH=$PATH:/sbin:/usr/sbin modprobe -d "$kernel" -S "$release" --show-depends \
+            "$module" 2>/dev/null) || {
+            kernels_say "kernel $release has no module $module: correct the name, or take another kernel"
+            return 1
+        }
+        files+=$(sed -n 's/^insmod //p' <<<"$found" | sed 's/[[:space:]]*$//')$'\n'
+    done
+    awk 'NF && !seen[$0]++' <<<"$files"
 }
