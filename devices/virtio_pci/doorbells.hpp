@@ -9,6 +9,7 @@
 #include "devices/virtio/transport.hpp"
 #include "io/event_loop.hpp"
 #include "io/eventfd.hpp"
+#include "io/log.hpp"
 #include "io/operations.hpp"
 #include "memory/doorbell.hpp"
 
@@ -18,8 +19,8 @@ namespace cxlvm::virtio {
 /// that the event loop listens to, so that a vCPU's write ends in the kernel.
 class QueueDoorbells {
   public:
-    /// Throws io::Error. `transport` and `loop` outlive this.
-    QueueDoorbells(Transport& transport, io::EventLoop& loop);
+    /// Throws io::Error. All outlive this.
+    QueueDoorbells(Transport& transport, io::EventLoop& loop, io::Log& log);
     QueueDoorbells(const QueueDoorbells&) = delete;
     QueueDoorbells& operator=(const QueueDoorbells&) = delete;
     /// Nothing is listened to.
@@ -29,7 +30,8 @@ class QueueDoorbells {
     [[nodiscard]] std::span<const Doorbell> doorbells() const noexcept { return doorbells_; }
 
     // The loop's thread.
-    /// Listens until stop(), or until the loop ends.
+    /// Listens until stop(), or until the loop ends. Where the host refuses that, it says so once
+    /// and tries again from time to time.
     void start() noexcept;
     /// When nothing is listened to any longer, idle() is true, and `stopped` has been posted once.
     void stop(io::Task& stopped) noexcept;
@@ -44,6 +46,8 @@ class QueueDoorbells {
     struct Bell {
         Bell(QueueDoorbells& owner, std::uint16_t queue);
         void on_signal(std::int32_t result, std::uint32_t flags, bool more) noexcept;
+        void on_pause_over(std::int32_t result, std::uint32_t flags, bool more) noexcept;
+        [[nodiscard]] bool idle() const noexcept { return poll.idle() && pause.idle(); }
 
         QueueDoorbells& owner;
         const std::uint16_t queue;
@@ -51,18 +55,22 @@ class QueueDoorbells {
         io::PollOp poll;
         bool handed_over = false;
         bool let_go = false;  ///< cancelled for that, and not by the loop's end
+        io::TimeoutOp pause;  ///< before the next try
     };
 
     void listen(Bell& bell) noexcept;
     void settle() noexcept;
+    void complain(std::int32_t result) noexcept;
 
     // Wiring.
     Transport& transport_;
     io::EventLoop& loop_;
+    io::Log& log_;
     std::vector<std::unique_ptr<Bell>> bells_;
     std::vector<Doorbell> doorbells_;
     // State: the loop's thread.
     bool listening_ = false;
+    bool complained_ = false;
     io::Task* stopped_ = nullptr;
 };
 

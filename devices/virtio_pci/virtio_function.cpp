@@ -98,7 +98,7 @@ VirtioFunction::VirtioFunction(VirtioDevice& device, const FunctionWiring& wirin
           {.table_bar = kBar, .table_offset = kMsixTable, .pba_bar = kBar, .pba_offset = kMsixPba}),
       pin_(*this, wiring.pin),
       transport_(device, wiring.memory, *this, wiring.log),
-      doorbells_(transport_, wiring.loop),
+      doorbells_(transport_, wiring.loop, wiring.log),
       window_(*this, kBar, kTransportSize, transport_),
       doorbells_stopped_task_(io::Task::to<&VirtioFunction::on_doorbells_stopped>(*this)),
       reset_ended_task_(io::Task::to<&VirtioFunction::on_reset_ended>(*this)),
