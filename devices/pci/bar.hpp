@@ -39,9 +39,10 @@ struct BarSpec {
 
 /// Spec:       PCI Express Base Specification 6.0, 7.5.1.2.1 (base address registers).
 /// Implements: memory BARs of 32 and 64 bits, sizing, relocation, and the decoding that Memory
-///             Space Enable switches. In D3hot nothing is decoded (5.3.1.4.1).
-/// Deviates:   memory pieces may stay reachable while decoding is off (see BarMapper); the windows
-///             of bridges above do not restrain what is reached.
+///             Space Enable switches. In D3hot nothing is decoded (5.3.1.4.1). Behind a port, a
+///             BAR answers at what the port passes on (7.5.1.3.8, 7.5.1.3.9).
+/// Deviates:   memory pieces may stay reachable while decoding, or a port's, is off (see
+///             BarMapper). A BAR that a port passes on in part is not reached at all.
 ///
 /// The base address registers of one function. A member of the function, declared after the
 /// regions. A table that does not fit the standard is a broken invariant of ours.
@@ -69,6 +70,7 @@ class Bars final : public FunctionPart,
         std::optional<GpaRange> wanted{};  ///< where the registers want it, while it is decoded
         std::optional<GpaRange> placed{};  ///< where some pieces or all are mapped
         bool complete = false;             ///< all pieces are
+        bool withheld = false;  ///< wanted nowhere only since decoding, or a port's, is off
     };
 
     // Wiring.

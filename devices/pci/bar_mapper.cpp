@@ -29,12 +29,12 @@ void BarMapper::give_way(GpaRange range) noexcept {
 
 void BarMapper::apply(Bars& bars, bool keep) noexcept {
     const io::MutexLock lock(mutex_);
-    const bool decodes = read_registers(bars);
+    read_registers(bars);
     for (Bar& bar : bars.bars_) {
         if (!bar.placed || bar.wanted == bar.placed) {
             continue;
         }
-        if (keep && !decodes) {
+        if (keep && bar.withheld) {
             withdraw_trapped(bar);
         } else {
             withdraw(bar);
@@ -49,7 +49,7 @@ void BarMapper::apply(Bars& bars, bool keep) noexcept {
     report(bars);
 }
 
-bool BarMapper::read_registers(Bars& bars) noexcept {
+void BarMapper::read_registers(Bars& bars) noexcept {
     struct Snapshot {
         bool decodes = false;
         std::array<std::uint32_t, kBarCount> bar{};
@@ -71,9 +71,11 @@ bool BarMapper::read_registers(Bars& bars) noexcept {
         base = io::align_down(base, bar.spec.size);
         const auto range = GpaRange::of(Gpa(base), bar.spec.size);
         const bool is_place = base != 0 && range && range->last() <= last_;
-        bar.wanted = registers.decodes && is_place ? range : std::nullopt;
+        const bool answers =
+            registers.decodes && (!is_place || bars.function_.is_reached_at(*range));
+        bar.wanted = answers && is_place ? range : std::nullopt;
+        bar.withheld = !answers;
     }
-    return registers.decodes;
 }
 
 void BarMapper::place(Bar& bar) noexcept {

@@ -13,14 +13,16 @@ namespace cxlvm::pci {
 
 /// Maps the base addresses of all functions into an address space, as the guest programs them.
 ///
-/// A BAR is *wanted* at the place that its register names while the function decodes memory, if
-/// that is a place at all: not 0, and within the guest physical space. It is mapped as a whole or,
-/// where something else lies already, not at all; it is then tried again whenever a BAR changes.
+/// A BAR is *wanted* at the place that its register names while the function decodes memory and the
+/// ports above pass that on, if it is a place at all: not 0, and within the guest physical space.
+/// It is mapped as a whole or, where something else lies already, not at all; it is then tried
+/// again whenever a BAR changes.
 ///
-/// While decoding is off, as a guest has it off to size a BAR, trapped pieces go at once but memory
-/// pieces are *kept* where they are, for mapping guest memory anew is expensive. Kept pieces have
-/// no right to their place: they go when decoding comes back at another address, when another BAR
-/// is wanted anywhere in the range of theirs, when give_way() asks, and on reset.
+/// While decoding is off, as a guest has it off to size a BAR, or while a port above passes the
+/// place on no longer, trapped pieces go at once but memory pieces are *kept* where they are, for
+/// mapping guest memory anew is expensive. Kept pieces have no right to their place: they go when
+/// decoding comes back at another address, when another BAR is wanted anywhere in the range of
+/// theirs, when give_way() asks, and on reset.
 ///
 /// Any thread. Nothing here allocates, apart from the set-up of Bars.
 class BarMapper {
@@ -42,12 +44,12 @@ class BarMapper {
 
     void join(Bars& bars) noexcept CXLVM_EXCLUDES(mutex_);
     void leave(Bars& bars) noexcept CXLVM_EXCLUDES(mutex_);
-    /// Brings the mappings in line with the function's registers. `keep` allows that memory pieces
-    /// stay while decoding is off.
+    /// Brings the mappings in line with the function's registers, and those of the ports above.
+    /// `keep` allows that memory pieces stay while decoding is off.
     void apply(Bars& bars, bool keep) noexcept CXLVM_EXCLUDES(mutex_);
 
-    /// Notes where the registers want the BARs. Returns whether memory is decoded.
-    bool read_registers(Bars& bars) noexcept CXLVM_REQUIRES(mutex_);
+    /// Notes where the registers want the BARs.
+    void read_registers(Bars& bars) noexcept CXLVM_REQUIRES(mutex_);
     void place(Bar& bar) noexcept CXLVM_REQUIRES(mutex_);
     void evict(GpaRange range) noexcept CXLVM_REQUIRES(mutex_);
     void withdraw(Bar& bar) noexcept CXLVM_REQUIRES(mutex_);
@@ -64,7 +66,8 @@ class BarMapper {
 
     // Orders changes: it is held from the reading of the registers until they are acted upon, so
     // that of two vCPUs that write at once the later one to get here has seen both writes. Before
-    // the locks of functions and the address space, neither of which calls back.
+    // the locks of functions, ports above included, and of the address space, none of which calls
+    // back.
     io::Mutex mutex_;
     boost::intrusive::list<Bars> members_ CXLVM_GUARDED_BY(mutex_);
 };

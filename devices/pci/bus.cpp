@@ -27,6 +27,7 @@ void PciBus::attach(Bdf address, PciFunction& function) {
     io::check(functions_[slot(address)] == nullptr, "PciBus: the place is taken");
     functions_[slot(address)] = &function;
     empty_ = false;
+    function.set_upstream(port_);
     if (const RootPort* port = function.root_port()) {
         ports_.push_back(port);
     }
@@ -56,6 +57,14 @@ void PciBus::reset() noexcept {
     for (PciFunction* function : functions_) {
         if (function != nullptr) {
             function->reset();
+        }
+    }
+}
+
+void PciBus::upstream_changed() noexcept {
+    for (PciFunction* function : functions_) {
+        if (function != nullptr) {
+            function->upstream_changed();
         }
     }
 }

@@ -31,7 +31,7 @@ class PciBus {
   public:
     explicit PciBus(std::uint8_t number) noexcept : number_(number) {}
     /// The bus behind `port`.
-    explicit PciBus(const RootPort& port) noexcept : port_(&port) {}
+    explicit PciBus(RootPort& port) noexcept : port_(&port) {}
     PciBus(const PciBus&) = delete;
     PciBus& operator=(const PciBus&) = delete;
     ~PciBus() = default;
@@ -47,6 +47,8 @@ class PciBus {
 
     /// Resets the functions, and what is behind those that are ports. Any thread.
     void reset() noexcept;
+    /// The port to this bus, or one above it, has changed what it passes on. Any thread.
+    void upstream_changed() noexcept;
 
   private:
     /// The bus behind one of our ports, if one forwards requests for `number`.
@@ -55,7 +57,7 @@ class PciBus {
     // Configuration.
     const std::uint8_t number_ = 0;
     // Wiring.
-    const RootPort* const port_ = nullptr;
+    RootPort* const port_ = nullptr;
     std::array<PciFunction*, std::size_t{kDevicesPerBus} * kFunctionsPerDevice> functions_{};
     bool empty_ = true;
     std::vector<const RootPort*> ports_;  // those of functions_ that lead on

@@ -98,11 +98,17 @@ void add_link_registers(std::vector<RegisterSpec>& table, bool root_port, std::u
 void add_slot_registers(std::vector<RegisterSpec>& table, std::uint8_t number) {
     const auto capabilities =
         Register<std::uint32_t>{}.with(kSlotNoCommandCompleted, true).with(kSlotNumber, number);
+    // There are no indicators; the fields need not be there either, but 00b is reserved (7.5.3.10).
+    const auto control = Register<std::uint16_t>{}
+                             .with(kSlotAttentionIndicator, kIndicatorOff)
+                             .with(kSlotPowerIndicator, kIndicatorOff);
     append(table,
            {{.offset = at(ExpressOffset::SlotCapabilities), .width = 4, .reset = capabilities.raw},
             {.offset = at(ExpressOffset::SlotControl),
              .width = 2,
-             .writable = mask_of<std::uint16_t>(kSlotLinkChangeEnable)},
+             .reset = control.raw,
+             .writable = mask_of<std::uint16_t>(kSlotAttentionIndicator, kSlotPowerIndicator,
+                                                kSlotLinkChangeEnable)},
             {.offset = at(ExpressOffset::SlotStatus),
              .width = 2,
              .w1c = mask_of<std::uint16_t>(kSlotLinkChanged)},

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "devices/pci/function.hpp"
 
+#include "devices/pci/root_port.hpp"
+
 namespace cxlvm::pci {
 
 IoStatus check_access(std::uint64_t offset, std::size_t size) noexcept {
@@ -37,6 +39,20 @@ IoStatus PciFunction::write(std::uint64_t offset, std::span<const std::byte> dat
     }
     config_written(offset, data.size());
     return IoStatus::Ok;
+}
+
+bool PciFunction::is_reached_at(GpaRange range) const noexcept {
+    return upstream_ == nullptr || upstream_->passes_down(range);
+}
+
+bool PciFunction::reaches_memory() const noexcept {
+    return upstream_ == nullptr || upstream_->passes_up();
+}
+
+void PciFunction::upstream_changed() noexcept {
+    for (FunctionPart* part : parts_) {
+        part->config_written();
+    }
 }
 
 void PciFunction::config_reading(std::uint64_t /*offset*/, std::size_t /*size*/) noexcept {}

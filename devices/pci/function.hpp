@@ -10,6 +10,7 @@
 #include "devices/device.hpp"
 #include "devices/pci/config_space.hpp"
 #include "io/mutex.hpp"
+#include "memory/address.hpp"
 
 namespace cxlvm::pci {
 
@@ -29,7 +30,8 @@ class RootPort;
 /// of the last write.
 class FunctionPart {
   public:
-    /// A guest has written; the function's lock is released.
+    /// A guest has written, or a port above has changed what it passes on; the function's lock is
+    /// released.
     virtual void config_written() noexcept = 0;
     /// The registers have gone back to their reset values; the function's lock is released.
     virtual void config_reset() noexcept = 0;
@@ -59,6 +61,18 @@ class PciFunction : public Device {
     /// The port that this function is, if it leads to another bus.
     [[nodiscard]] virtual RootPort* root_port() noexcept { return nullptr; }
 
+    /// What is above: the port that leads to the function's bus, nullptr on a root bus. The bus
+    /// sets it, at set-up.
+    void set_upstream(RootPort* port) noexcept { upstream_ = port; }
+    /// Whether the ports above pass memory requests for `range` down to the function. Not with the
+    /// function's lock held.
+    [[nodiscard]] bool is_reached_at(GpaRange range) const noexcept;
+    /// Whether they pass requests of the function up, its messages included. Not with the
+    /// function's lock held.
+    [[nodiscard]] bool reaches_memory() const noexcept;
+    /// A port above has changed what it passes on: tells the parts, and what is behind a port.
+    virtual void upstream_changed() noexcept;
+
     /// Adds `part`, which is told from now on, after those that were added before. At set-up.
     void add_part(FunctionPart& part) { parts_.push_back(&part); }
     /// Runs `use` on the configuration space with the lock held, so that it sees and leaves the
@@ -81,6 +95,7 @@ class PciFunction : public Device {
     const char* const name_;
     // Wiring.
     std::vector<FunctionPart*> parts_;  // does not change after set-up
+    RootPort* upstream_ = nullptr;      // neither does this
     // State: all of it is in the registers.
     io::Mutex mutex_;
     ConfigSpace config_ CXLVM_GUARDED_BY(mutex_);

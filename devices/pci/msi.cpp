@@ -62,11 +62,13 @@ unsigned Msi::allocated(const RegisterFile& registers) const noexcept {
 }
 
 std::optional<MsiMessage> Msi::message(unsigned vector) noexcept {
+    // Whoever changes that in between settles the vector afterwards.
+    const bool passes = function_.reaches_memory();
     return function_.with_config([&](const ConfigSpace& config) -> std::optional<MsiMessage> {
         const RegisterFile& registers = config.registers();
         const unsigned count = allocated(registers);
         const bool masked = (registers.get32(offset_ + at(MsiOffset::Mask)) >> vector & 1U) != 0;
-        if (vector >= count || masked || !config.masters_bus()) {
+        if (vector >= count || masked || !passes || !config.masters_bus()) {
             return std::nullopt;
         }
         // The low bits of the data tell the vectors apart (7.7.1.5).

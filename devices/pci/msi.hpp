@@ -13,7 +13,8 @@ namespace cxlvm::pci {
 
 /// Spec:       PCI Express Base Specification 6.0, 7.7.1 (MSI capability) and 6.1.4.
 /// Implements: 1 to 32 vectors, 64-bit addresses, Multiple Message Enable, a mask and a pending bit
-///             for each vector. A function that may not master the bus holds its messages back.
+///             for each vector. A function that may not master the bus, itself or for a port above,
+///             holds its messages back.
 /// Deviates:   no extended message data, which is optional.
 ///
 /// The MSI capability of one function, a member of it. All state is in the function's registers.

@@ -80,12 +80,14 @@ Msix::Msix(PciFunction& function, std::span<MsiVector* const> vectors, const Msi
 }
 
 Msix::Control Msix::control() noexcept {
+    const bool passes = function_.reaches_memory();
     return function_.with_config([&](const ConfigSpace& config) {
         const Register<std::uint16_t> control{
             config.registers().get16(offset_ + io::to_underlying(MsixOffset::Control))};
         const bool enabled = control.get(kMsixEnable);
-        return Control{.enabled = enabled,
-                       .sends = enabled && !control.get(kMsixFunctionMask) && config.masters_bus()};
+        return Control{
+            .enabled = enabled,
+            .sends = enabled && !control.get(kMsixFunctionMask) && passes && config.masters_bus()};
     });
 }
 

@@ -1,16 +1,57 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "devices/pci/root_port.hpp"
 
+#include <array>
+
 #include "devices/pci/capabilities.hpp"
 #include "io/bits.hpp"
 
 namespace cxlvm::pci {
 
-RootPort::RootPort(std::uint8_t number)
-    : PciFunction("pci-root-port", kRootPortIdentity, HeaderType::Bridge),
-      express_(add_express(*this, PortType::RootPort, number)) {
-    add_power_management(*this);
+namespace {
+
+/// A window of addresses, in units of 1 MiB (7.5.1.3.8); nothing when base is above limit.
+[[nodiscard]] std::optional<GpaRange> window(std::uint64_t base, std::uint64_t limit) noexcept {
+    constexpr std::uint64_t kWithin = (std::uint64_t{1} << 20) - 1;
+    return GpaRange::between(Gpa(base), Gpa(limit | kWithin));
 }
+
+/// Bits 31:20 of an address, as the register at `offset` has them.
+[[nodiscard]] std::uint64_t low_part(const RegisterFile& registers, BridgeOffset offset) noexcept {
+    const Register<std::uint16_t> part{registers.get16(io::to_underlying(offset))};
+    return std::uint64_t{part.get(kWindowAddress)} << 20;
+}
+
+/// Bits 63:32.
+[[nodiscard]] std::uint64_t high_part(const RegisterFile& registers, BridgeOffset offset) noexcept {
+    return std::uint64_t{registers.get32(io::to_underlying(offset))} << 32;
+}
+
+[[nodiscard]] std::optional<GpaRange> memory_window(const RegisterFile& registers) noexcept {
+    return window(low_part(registers, BridgeOffset::MemoryBase),
+                  low_part(registers, BridgeOffset::MemoryLimit));
+}
+
+[[nodiscard]] std::optional<GpaRange> prefetchable_window(const RegisterFile& registers) noexcept {
+    return window(high_part(registers, BridgeOffset::PrefetchableBaseUpper) |
+                      low_part(registers, BridgeOffset::PrefetchableBase),
+                  high_part(registers, BridgeOffset::PrefetchableLimitUpper) |
+                      low_part(registers, BridgeOffset::PrefetchableLimit));
+}
+
+/// Returns where the PCI Express capability lies.
+[[nodiscard]] std::uint16_t add_capabilities(PciFunction& port, std::uint8_t number) {
+    const std::uint16_t express = add_express(port, PortType::RootPort, number);
+    add_power_management(port);
+    return express;
+}
+
+}  // namespace
+
+RootPort::RootPort(std::uint8_t number, MsiVector& vector)
+    : PciFunction("pci-root-port", kRootPortIdentity, HeaderType::Bridge),
+      express_(add_capabilities(*this, number)),
+      msi_(*this, std::array{&vector}) {}
 
 void RootPort::attach(PciFunction& function, std::uint8_t function_number) {
     secondary_.attach({.function = function_number}, function);
@@ -26,6 +67,32 @@ bool RootPort::forwards(std::uint8_t number) const noexcept {
 
 std::uint8_t RootPort::secondary_number() const noexcept {
     return route_.load(std::memory_order_acquire).secondary;
+}
+
+RootPort::Passage RootPort::passage() noexcept {
+    const bool open = route_.load(std::memory_order_acquire).open;
+    return with_config([&](const ConfigSpace& config) {
+        return Passage{.memory = memory_window(config.registers()),
+                       .prefetchable = prefetchable_window(config.registers()),
+                       .down = open && config.decodes_memory(),
+                       .up = open && config.masters_bus()};
+    });
+}
+
+bool RootPort::passes_down(GpaRange range) noexcept {
+    const Passage now = passage();
+    const bool inside = (now.memory && now.memory->contains(range)) ||
+                        (now.prefetchable && now.prefetchable->contains(range));
+    return now.down && inside && is_reached_at(range);
+}
+
+bool RootPort::passes_up() noexcept {
+    return passage().up && reaches_memory();
+}
+
+void RootPort::upstream_changed() noexcept {
+    PciFunction::upstream_changed();
+    secondary_.upstream_changed();
 }
 
 void RootPort::config_written(std::uint64_t /*offset*/, std::size_t /*size*/) noexcept {
@@ -72,6 +139,10 @@ void RootPort::settle(Cause cause) noexcept {
             .held = held};
     });
     route_.store(outcome.route, std::memory_order_release);
+    if (const Passage now = passage(); now != told_) {
+        told_ = now;
+        secondary_.upstream_changed();
+    }
     // Once nothing reaches them any more. A guest that ends a reset on one vCPU while another one
     // still begins it has not held it for as long as the standard asks (6.6.1).
     if (outcome.held && !held_) {

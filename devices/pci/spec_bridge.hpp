@@ -95,6 +95,9 @@ inline constexpr Field<bool, 15, 15> kLinkAutonomousBandwidth;
 // Slot registers (7.5.3.9 to 7.5.3.11).
 inline constexpr Field<bool, 18, 18> kSlotNoCommandCompleted;
 inline constexpr Field<std::uint16_t, 31, 19> kSlotNumber;
+inline constexpr Field<std::uint8_t, 7, 6> kSlotAttentionIndicator;
+inline constexpr Field<std::uint8_t, 9, 8> kSlotPowerIndicator;
+inline constexpr std::uint8_t kIndicatorOff = 0b11;
 inline constexpr Field<bool, 12, 12> kSlotLinkChangeEnable;
 inline constexpr Field<bool, 6, 6> kSlotPresence;
 inline constexpr Field<bool, 8, 8> kSlotLinkChanged;

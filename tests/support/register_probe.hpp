@@ -3,8 +3,10 @@
 
 #include <gtest/gtest.h>
 
+#include <cstddef>
 #include <cstdint>
 #include <span>
+#include <vector>
 
 #include "devices/register_file.hpp"
 #include "memory/io_handler.hpp"
@@ -67,5 +69,27 @@ class RegisterProbe {
     IoHandler& handler_;
     Reset reset_;
 };
+
+/// The dwords of a block of `size` bytes that neither `table` nor `others`, offsets of further
+/// registers, touches: reserved, they read as zero and take nothing.
+[[nodiscard]] inline std::vector<RegisterSpec> reserved_dwords(
+    std::span<const RegisterSpec> table, std::span<const std::uint32_t> others, std::size_t size) {
+    std::vector<bool> used(size / 4);
+    for (const RegisterSpec& spec : table) {
+        for (std::uint32_t byte = spec.offset; byte < spec.offset + spec.width; ++byte) {
+            used[byte / 4] = true;
+        }
+    }
+    for (const std::uint32_t offset : others) {
+        used[offset / 4] = true;
+    }
+    std::vector<RegisterSpec> rest;
+    for (std::uint32_t dword = 0; dword < size / 4; ++dword) {
+        if (!used[dword]) {
+            rest.push_back({.offset = dword * 4, .width = 4});
+        }
+    }
+    return rest;
+}
 
 }  // namespace cxlvm::test

@@ -154,7 +154,7 @@ Vm::Machine::Machine(const VmConfig& config, io::Log& log, io::EventLoop* embedd
       guest_(loaded(checkpoint)),
       parts_(config_, memory_, loop_, log_),
       consoles_(config_, loop_, log_, QuitHandler::to<&Machine::quit>(*this)),
-      pci_(pci_plan_, chip_),
+      pci_(pci_plan_, chip_, log_),
       board_(cmos_config(memory_), {.memory = memory_space_,
                                     .ports = port_space_,
                                     .chip = chip_,

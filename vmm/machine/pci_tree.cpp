@@ -8,7 +8,8 @@
 
 namespace cxlvm {
 
-PciTree::PciTree(PciPlan plan, const IrqChip& chip) : plan_(std::move(plan)) {
+PciTree::PciTree(PciPlan plan, IrqChip& chip, io::Log& log)
+    : plan_(std::move(plan)), chip_(chip), log_(log) {
     for (std::uint32_t wire = 0; wire < layout::kPciWires; ++wire) {
         wires_.push_back(std::make_unique<Wire>(chip, layout::kPciGsi + wire));
     }
@@ -29,7 +30,8 @@ PciTree::Slot& PciTree::add(const PciPlace& place) {
     slots_.push_back(std::make_unique<Slot>(root.bus, device, wires_[wire]->shared));
     Slot& slot = *slots_.back();
     if (place.root_port) {
-        slot.port_ = std::make_unique<pci::RootPort>(++ports_);
+        slot.vector_ = std::make_unique<MsiIrqfd>("pci-root-port", chip_, log_);
+        slot.port_ = std::make_unique<pci::RootPort>(++ports_, *slot.vector_);
         root.bus.attach({.bus = root.bus.number(), .device = device}, *slot.port_);
     }
     return slot;

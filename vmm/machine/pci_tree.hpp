@@ -15,7 +15,9 @@
 #include "devices/pci/spec_bridge.hpp"
 #include "devices/pci_place.hpp"
 #include "devices/shared_irq.hpp"
+#include "io/log.hpp"
 #include "vmm/kvm/irq_chip.hpp"
+#include "vmm/kvm/msi_irqfd.hpp"
 #include "vmm/machine/pci_plan.hpp"
 
 namespace cxlvm {
@@ -44,18 +46,19 @@ class PciTree {
         pci::PciBus& bus_;
         const std::uint8_t device_;
         SharedIrq::Holder pin_;
+        std::unique_ptr<MsiIrqfd> vector_;  ///< of the port
         std::unique_ptr<pci::RootPort> port_;
     };
 
-    /// `chip` outlives this.
-    PciTree(PciPlan plan, const IrqChip& chip);
+    /// `chip` and `log` outlive this.
+    PciTree(PciPlan plan, IrqChip& chip, io::Log& log);
     PciTree(const PciTree&) = delete;
     PciTree& operator=(const PciTree&) = delete;
     ~PciTree() = default;
 
     [[nodiscard]] pci::Segment& segment() noexcept { return segment_; }
     /// The next free device of the host bridge that `place` names, which the plan has counted; it
-    /// lives as long as this.
+    /// lives as long as this. Throws io::Error.
     [[nodiscard]] Slot& add(const PciPlace& place);
 
   private:
@@ -75,6 +78,8 @@ class PciTree {
     // Configuration.
     const PciPlan plan_;
     // Wiring.
+    IrqChip& chip_;
+    io::Log& log_;
     std::vector<std::unique_ptr<Wire>> wires_;
     std::vector<std::unique_ptr<Root>> roots_;
     pci::Segment segment_;

@@ -139,7 +139,7 @@ TEST_F(ExpressTest, DescribesARootPortWithItsLinkAndSlot) {
         RegisterSpec{.offset = 0x50, .width = 2, .writable = 0x0cd3},
         RegisterSpec{.offset = 0x52, .width = 2, .reset = 0x1102, .w1c = 0xc000},
         RegisterSpec{.offset = 0x54, .width = 4, .reset = 7U << 19 | 1U << 18},
-        RegisterSpec{.offset = 0x58, .width = 2, .writable = 0x1000},
+        RegisterSpec{.offset = 0x58, .width = 2, .reset = 0x03c0, .writable = 0x13c0},
         RegisterSpec{.offset = 0x5a, .width = 2, .w1c = 0x0100},
         RegisterSpec{.offset = 0x5c, .width = 4, .writable = 0xf},
         RegisterSpec{.offset = 0x60, .width = 4, .w1c = 0x1'0000},

@@ -10,6 +10,7 @@
 #include "devices/pci/ecam.hpp"
 #include "devices/pci/host_bridge.hpp"
 #include "tests/devices/pci/bar_fixture.hpp"
+#include "tests/devices/pci/fake_msi_vector.hpp"
 #include "tests/support/allocation_counter.hpp"
 #include "tests/support/fake_system_event_sink.hpp"
 #include "tests/support/io_access.hpp"
@@ -50,9 +51,10 @@ class RootPortTest : public testing::Test {
     io::Log log_{2, io::LogLevel::Off};
     PciFunction endpoint_{"endpoint", {.vendor_id = 0x1111, .device_id = 0x2222}};
     PciFunction leaf_{"leaf", {.vendor_id = 0x3333, .device_id = 0x4444}};
-    RootPort port_{1};
-    RootPort lower_{3};
-    RootPort upper_{2};
+    FakeMsiVectors vectors_{3};
+    RootPort port_{1, vectors_[0]};
+    RootPort lower_{3, vectors_[1]};
+    RootPort upper_{2, vectors_[2]};
     PciBus root_{0};
     Segment segment_{root_};
     Ecam ecam_{segment_, log_};
@@ -83,12 +85,58 @@ TEST_F(RootPortTest, FollowsTheHeaderOfTheStandardInEveryBit) {
         RegisterSpec{.offset = 0x38, .width = 4},
         RegisterSpec{.offset = 0x3c, .width = 2, .writable = 0xff},
         RegisterSpec{.offset = 0x3e, .width = 2, .writable = 0x43},
-        RegisterSpec{.offset = 0x7c, .width = 4, .reset = 0x0003'0001},
-        RegisterSpec{.offset = 0xffc, .width = 4},
+        // PCI Express (7.5.3), with a device behind the link and in the slot.
+        RegisterSpec{.offset = 0x40, .width = 4, .reset = 0x0142'7c10},
+        RegisterSpec{.offset = 0x44, .width = 4, .reset = 0x8000},
+        RegisterSpec{.offset = 0x48, .width = 2, .writable = 0x000f},
+        RegisterSpec{.offset = 0x4a, .width = 2, .w1c = 0xf},
+        RegisterSpec{.offset = 0x4c, .width = 4, .reset = 0x0170'0102},
+        RegisterSpec{.offset = 0x50, .width = 2, .writable = 0x0cd3},
+        RegisterSpec{.offset = 0x52, .width = 2, .reset = 0x3102, .w1c = 0xc000},
+        RegisterSpec{.offset = 0x54, .width = 4, .reset = 0x000c'0000},
+        RegisterSpec{.offset = 0x58, .width = 2, .reset = 0x03c0, .writable = 0x13c0},
+        RegisterSpec{.offset = 0x5a, .width = 2, .reset = 0x0040, .w1c = 0x100},
+        RegisterSpec{.offset = 0x5c, .width = 4, .writable = 0xf},
+        RegisterSpec{.offset = 0x60, .width = 4, .w1c = 0x1'0000},
+        RegisterSpec{.offset = 0x64, .width = 4, .reset = 0x10},
+        RegisterSpec{.offset = 0x68, .width = 4, .writable = 0x10},
+        RegisterSpec{.offset = 0x6c, .width = 4, .reset = 0x6},
+        RegisterSpec{.offset = 0x70, .width = 4, .reset = 0x2, .writable = 0xffbf},
+        // Power management (7.5.2): of its states D1 and D2 are not taken, hence not swept.
+        RegisterSpec{.offset = 0x7c, .width = 4, .reset = 0x0003'8401},
+        // MSI (7.7.1): one vector, 64-bit addresses, a mask.
+        RegisterSpec{.offset = 0x84, .width = 2, .reset = 0x0005},
+        RegisterSpec{.offset = 0x86, .width = 2, .reset = 0x0180, .writable = 0x71},
+        RegisterSpec{.offset = 0x88, .width = 4, .writable = 0xffff'fffc},
+        RegisterSpec{.offset = 0x8c, .width = 4, .writable = 0xffff'ffff},
+        RegisterSpec{.offset = 0x90, .width = 4, .writable = 0xffff},
+        RegisterSpec{.offset = 0x94, .width = 4, .writable = 0x1},
+        RegisterSpec{.offset = 0x98, .width = 4},
     };
     // clang-format on
     test::RegisterProbe probe(port_, [&] { port_.reset(); });
     probe.sweep(kHeader);
+    constexpr std::array kPowerStates = {std::uint32_t{kPowerControl}};
+    const auto rest = test::reserved_dwords(kHeader, kPowerStates, kConfigSpaceSize);
+    EXPECT_GT(rest.size(), 900U);
+    probe.sweep(rest);
+}
+
+TEST_F(RootPortTest, TakesAccessesWithinADwordUpToItsLastByte) {
+    EXPECT_EQ(test::read8(port_, 0xfff), 0U);
+    EXPECT_EQ(test::read_value(port_, 0x01, 2), 0x0c1bU) << "unaligned, but in one dword";
+    EXPECT_EQ(test::read_status(port_, 0x23, 2), IoStatus::BadAlign);
+    EXPECT_EQ(test::write_status(port_, 0x22, 4), IoStatus::BadAlign);
+    EXPECT_EQ(test::read_status(port_, 0x1000, 1), IoStatus::BadSize);
+    for (const std::size_t size : {std::size_t{0}, std::size_t{3}, std::size_t{8}}) {
+        EXPECT_EQ(test::read_status(port_, 0x20, size), IoStatus::BadSize);
+        EXPECT_EQ(test::write_status(port_, 0x20, size), IoStatus::BadSize);
+    }
+    // A window is a register of two halves: each byte is written alone.
+    test::write8(port_, 0x20, 0xff);
+    EXPECT_EQ(test::read_value(port_, 0x20, 4), 0x0000'fff0U);
+    test::write8(port_, 0x21, 0x12);
+    EXPECT_EQ(test::read_value(port_, 0x20, 4), 0x0000'12f0U);
 }
 
 TEST_F(RootPortTest, LeadsToTheBusThatTheGuestNumbers) {
@@ -181,7 +229,8 @@ TEST_F(RootPortTest, ShowsLinkAndPresenceInItsRegisters) {
     EXPECT_EQ(test::read_value(port_, kSlotStatus, 2), 0x40U);
     EXPECT_EQ(id_at(1), kAllOnes);
 
-    RootPort vacant{9};
+    FakeMsiVector vector;
+    RootPort vacant{9, vector};
     test::write8(vacant, 0x3c, 0);
     EXPECT_EQ(test::read_value(vacant, kSlotStatus, 2), 0U);
     EXPECT_EQ(*test::read_value(vacant, kLinkStatus, 2) & kActive, 0U);
@@ -238,20 +287,11 @@ TEST_F(RootPortTest, EndsInTheStateOfTheLastWriteWhenVcpusRace) {
     }
 }
 
-TEST_F(BarTest, UnmapsWhatIsBehindAPortWhoseBusIsReset) {
-    RootPort port{1};
-    port.attach(function_);
-    function_.move2(kHigh);
-    function_.decode(true);
-    ASSERT_EQ(space_.region_count(), 2U);
-    test::write_value(port, kBridgeControl, 2, 0x40);
-    EXPECT_EQ(space_.region_count(), 0U);
-}
-
 using BarDeathTest = BarTest;
 
 TEST_F(BarDeathTest, GivesABridgeTwoRegistersAlone) {
-    RootPort port{1};
+    FakeMsiVector vector;
+    RootPort port{1, vector};
     test::FakeHandler handler;
     Region region("region", 16, handler);
     const auto make = [&](std::uint8_t index, BarKind kind) {

@@ -10,6 +10,7 @@
 #include "devices/pci/ecam.hpp"
 #include "devices/pci/host_bridge.hpp"
 #include "devices/pci/root_port.hpp"
+#include "tests/devices/pci/fake_msi_vector.hpp"
 #include "tests/support/fake_system_event_sink.hpp"
 #include "tests/support/io_access.hpp"
 
@@ -65,8 +66,9 @@ class SegmentTest : public testing::Test {
     test::FakeSystemEventSink events_;
     HostBridge first_bridge_;
     HostBridge second_bridge_;
-    RootPort first_port_{1};
-    RootPort second_port_{2};
+    FakeMsiVectors vectors_{2};
+    RootPort first_port_{1, vectors_[0]};
+    RootPort second_port_{2, vectors_[1]};
     Witness endpoint_;
     PciBus first_{0};
     PciBus second_{4};
@@ -128,7 +130,7 @@ TEST_F(SegmentTest, TellsAFunctionOfAWriteWithItsLockReleased) {
 TEST_F(SegmentTest, GivesASingleRootBusAllNumbersFromItsOwnOn) {
     PciBus alone{0};
     HostBridge bridge;
-    RootPort port{1};
+    RootPort port{1, vectors_[0]};
     Witness endpoint;
     alone.attach({}, bridge);
     alone.attach({.device = 1}, port);
