@@ -28,9 +28,9 @@ class MsiVector {
     /// Sends the message. Any thread.
     virtual void fire() noexcept = 0;
     /// An eventfd for somebody else to signal (vhost, VFIO): that sends the message, too. A signal
-    /// that comes while there is no message to send is lost, so that from now on each new message
-    /// is sent once, for what may have come. -1 when there is no such eventfd. It lives as long as
-    /// the vector. Any thread.
+    /// that comes while there is no message to send is made up for when there is one again: by that
+    /// message, or by each new one, for what may have come. -1 when there is no such eventfd. It
+    /// lives as long as the vector. Any thread.
     [[nodiscard]] virtual int share() noexcept { return -1; }
 
   protected:

@@ -25,8 +25,8 @@ struct Identity {
 /// chains of capabilities.
 /// Not thread-safe: the function locks.
 ///
-/// Capabilities are added at set-up, each behind the last. One that does not fit is a broken
-/// invariant of ours.
+/// Capabilities are added at set-up, each behind the last unless said otherwise. One that does not
+/// fit is a broken invariant of ours.
 class ConfigSpace {
   public:
     explicit ConfigSpace(const Identity& identity, HeaderType type = HeaderType::Endpoint);
@@ -41,6 +41,13 @@ class ConfigSpace {
     /// The same in the extended space, with a header of four bytes.
     std::uint16_t add_extended_capability(std::uint16_t id, std::uint8_t version,
                                           std::uint16_t size, std::span<const RegisterSpec> body);
+
+    /// The next capability, or the next extended one, goes to `offset`, a multiple of 4, and later
+    /// ones behind it: for a device whose drivers know where its registers are. Capabilities that
+    /// overlap are a broken invariant of ours.
+    void next_capability_at(std::uint16_t offset) noexcept {
+        (offset < kLegacyConfigSize ? capabilities_ : extended_).next = offset;
+    }
 
     /// A guest's access.
     IoStatus read(std::uint64_t offset, std::span<std::byte> data) const noexcept {

@@ -51,9 +51,9 @@ class PciFunction : public Device {
     PciFunction(const char* name, const Identity& identity, HeaderType type = HeaderType::Endpoint);
 
     [[nodiscard]] const char* name() const noexcept final { return name_; }
-    IoStatus read(std::uint64_t offset, std::span<std::byte> data) noexcept final
+    IoStatus read(std::uint64_t offset, std::span<std::byte> data) noexcept override
         CXLVM_EXCLUDES(mutex_);
-    IoStatus write(std::uint64_t offset, std::span<const std::byte> data) noexcept final
+    IoStatus write(std::uint64_t offset, std::span<const std::byte> data) noexcept override
         CXLVM_EXCLUDES(mutex_);
     /// A conventional reset: of the machine, or of a bus above, in which case vCPUs are running.
     void reset() noexcept override CXLVM_EXCLUDES(mutex_);
