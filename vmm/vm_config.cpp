@@ -132,6 +132,19 @@ void validate(const virtio::balloon::BalloonConfig& balloon, const MemoryConfig&
     }
 }
 
+void validate(const std::vector<vfio::DeviceConfig>& devices, const VmConfig& config) {
+    for (const vfio::DeviceConfig& device : devices) {
+        vfio::validate(device);
+    }
+    // Devices reach all of the guest's memory at any time, so all of it is pinned: what a balloon
+    // gave back would be another page than the one that a device goes on writing to.
+    if (!devices.empty() && config.balloon) {
+        io::throw_input(
+            "--balloon: with a passed device none of the guest's memory can be given back to the "
+            "host; leave out --balloon or --device");
+    }
+}
+
 void validate(const virtio::block::BlockConfig& disk) {
     if (disk.disk.path.empty()) {
         io::throw_input("--disk: path is missing; give an image's or a block device's");
@@ -174,6 +187,7 @@ void validate(const VmConfig& config) {
     if (config.vsock) {
         validate(*config.vsock);
     }
+    validate(config.devices, config);
     check_places(config);
     if (config.kvm.empty()) {
         io::throw_input("--kvm: the device's path is empty; give /dev/kvm");

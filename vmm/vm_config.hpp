@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "devices/pci_place.hpp"
+#include "devices/vfio/device_config.hpp"
 #include "devices/virtio/balloon/balloon_config.hpp"
 #include "devices/virtio/block/block_config.hpp"
 #include "devices/virtio/entropy/entropy_config.hpp"
@@ -82,6 +83,7 @@ struct VmConfig {
     std::vector<virtio::block::BlockConfig> disks;  ///< the guest finds them in this order
     std::vector<virtio::net::NetConfig> nets;       ///< behind the disks, in this order
     std::optional<virtio::vsock::VsockConfig> vsock;
+    std::vector<vfio::DeviceConfig> devices;  ///< passed from the host, behind all others
     std::vector<HostBridgeConfig> host_bridges;
     /// Seconds that a guest has to power off after request_power_off(); then it is ended. 0:
     /// forever.

@@ -9,6 +9,7 @@
 #include "vmm/boot/boot.hpp"
 #include "vmm/config/balloon_option.hpp"
 #include "vmm/config/console_options.hpp"
+#include "vmm/config/device_option.hpp"
 #include "vmm/config/disk_option.hpp"
 #include "vmm/config/host_bridge_option.hpp"
 #include "vmm/config/net_option.hpp"
@@ -173,6 +174,7 @@ constexpr VmOption kOptions[] = {
     {{"cpus", "N[,KEY=N]...", "virtual CPUs and how the guest sees them laid out"},
      kCpus,
      reset_member<&VmConfig::cpus>},
+    kDeviceOption,
     kDiskOption,
     kHostBridgeOption,
     {{"initrd", "FILE", "initial RAM disk; fd=N: a descriptor; joined in order", true},

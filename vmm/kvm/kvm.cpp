@@ -210,6 +210,15 @@ int KvmVm::assign_irqfd(int eventfd, std::uint32_t gsi) const noexcept {
     return errno_of(fd_, KVM_IRQFD, &irqfd);
 }
 
+int KvmVm::assign_level_irqfd(int eventfd, int resamplefd, std::uint32_t gsi) const noexcept {
+    kvm_irqfd irqfd{};
+    irqfd.fd = static_cast<std::uint32_t>(eventfd);
+    irqfd.gsi = gsi;
+    irqfd.flags = KVM_IRQFD_FLAG_RESAMPLE;
+    irqfd.resamplefd = static_cast<std::uint32_t>(resamplefd);
+    return errno_of(fd_, KVM_IRQFD, &irqfd);
+}
+
 int KvmVm::remove_irqfd(int eventfd, std::uint32_t gsi) const noexcept {
     kvm_irqfd irqfd{};
     irqfd.fd = static_cast<std::uint32_t>(eventfd);

@@ -83,6 +83,10 @@ class KvmVm {
     [[nodiscard]] int set_gsi_routes(const kvm_irq_routing& routes) const noexcept;
     /// Each write to the eventfd raises the interrupt, until it is removed. Any thread.
     [[nodiscard]] int assign_irqfd(int eventfd, std::uint32_t gsi) const noexcept;
+    /// The same for a level: a write to `eventfd` raises the line until the guest has served the
+    /// interrupt, which lowers it and writes to `resamplefd`. It adds to set_irq_line().
+    [[nodiscard]] int assign_level_irqfd(int eventfd, int resamplefd,
+                                         std::uint32_t gsi) const noexcept;
     [[nodiscard]] int remove_irqfd(int eventfd, std::uint32_t gsi) const noexcept;
     /// Each write of the guest to the address, of any width and value, signals the eventfd and
     /// causes no exit, until it is removed. Any thread; removing waits until no vCPU uses it.

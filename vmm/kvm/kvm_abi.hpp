@@ -66,6 +66,12 @@ static_assert(KVM_SET_GSI_ROUTING == 0x4008'ae6a);
 static_assert(KVM_IRQFD == 0x4020'ae76);
 static_assert(KVM_IOEVENTFD == 0x4040'ae79);
 static_assert(KVM_ENABLE_CAP == 0x4068'aea3);
+static_assert(KVM_CREATE_DEVICE == 0xc00c'aee0);
+
+// Of a device in the kernel.
+static_assert(KVM_SET_DEVICE_ATTR == 0x4018'aee1);
+static_assert(KVM_DEV_TYPE_VFIO == 4);
+static_assert(KVM_DEV_VFIO_GROUP == 1 && KVM_DEV_VFIO_GROUP_ADD == 1);
 
 // Of a vCPU.
 static_assert(KVM_RUN == 0xae80);
@@ -87,6 +93,8 @@ static_assert(sizeof(kvm_irq_routing) == 8);
 static_assert(sizeof(kvm_irq_routing_entry) == 48);
 static_assert(sizeof(kvm_irqfd) == 32);
 static_assert(sizeof(kvm_ioeventfd) == 64);
+static_assert(sizeof(kvm_create_device) == 12);
+static_assert(sizeof(kvm_device_attr) == 24);
 static_assert(sizeof(kvm_cpuid2) == 8);
 static_assert(sizeof(kvm_cpuid_entry2) == 40);
 static_assert(sizeof(kvm_msrs) == 8);

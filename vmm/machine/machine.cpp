@@ -153,6 +153,7 @@ Vm::Machine::Machine(const VmConfig& config, io::Log& log, io::EventLoop* embedd
       chip_(kvm_, vm_),
       guest_(loaded(checkpoint)),
       parts_(config_, memory_, loop_, log_),
+      passed_parts_(config_, vm_, log_),
       consoles_(config_, loop_, log_, QuitHandler::to<&Machine::quit>(*this)),
       pci_(pci_plan_, chip_, log_),
       board_(cmos_config(memory_), {.memory = memory_space_,
@@ -173,7 +174,11 @@ Vm::Machine::Machine(const VmConfig& config, io::Log& log, io::EventLoop* embedd
                         .console_place = config_.console ? config_.console->place : PciPlace{},
                         .loop = loop_,
                         .log = log_}),
+      passed_(passed_parts_, {.bars = bars_, .pci = pci_, .chip = chip_, .log = log_}),
       ram_(memory_, memory_space_),
+      dma_listens_(config_.devices.empty()
+                       ? std::optional<Listening>()
+                       : std::make_optional<Listening>(memory_space_, passed_parts_.dma())),
       slots_listen_(memory_space_, slots_),
       vcpus_(apic_ids_, {.kvm = kvm_,
                          .vm = vm_,
@@ -406,6 +411,7 @@ void Vm::Machine::on_ending() noexcept {
     if (stops_.load() != 0 || power_off_requests_.load() != 0) {
         limit_time();
     }
+    passed_.stop();
     devices_.stop(devices_stopped_task_);
     consoles_.finish(console_finished_task_);
 }

@@ -29,6 +29,7 @@
 #include "vmm/kvm/memory_slots.hpp"
 #include "vmm/machine/board.hpp"
 #include "vmm/machine/consoles.hpp"
+#include "vmm/machine/passed_devices.hpp"
 #include "vmm/machine/pci_plan.hpp"
 #include "vmm/machine/pci_tree.hpp"
 #include "vmm/machine/placement.hpp"
@@ -204,6 +205,7 @@ class Vm::Machine final : private SystemEventSink, private VcpuOwner {
     /// Before the consoles: what cannot be loaded or opened has emptied no output file.
     const boot::LoadedGuest guest_;
     const VirtioParts parts_;
+    PassedParts passed_parts_;
     Consoles consoles_;
     PciTree pci_;
     Board board_;
@@ -211,7 +213,10 @@ class Vm::Machine final : private SystemEventSink, private VcpuOwner {
     Connected doorbells_connected_;
     pci::BarMapper bars_;
     VirtioDevices devices_;
+    PassedDevices passed_;
     Ram ram_;
+    /// Pins RAM where there are passed devices. Before KVM's slots, which are cheap to take back.
+    std::optional<Listening> dma_listens_;
     Listening slots_listen_;
 
     // Threads: ours for the loop, then those of the vCPUs.

@@ -86,6 +86,9 @@ std::vector<NamedPlace> places_of(const VmConfig& config) {
     if (config.balloon) {
         places.push_back({"balloon", config.balloon->place});
     }
+    for (const vfio::DeviceConfig& device : config.devices) {
+        places.push_back({"device", device.place});
+    }
     return places;
 }
 

@@ -26,8 +26,9 @@ PciTree::Slot& PciTree::add(const PciPlace& place) {
     io::check(device <= plan_.bridges[index].devices, "PciTree: more devices than were planned");
     // The pin of a device behind a port comes out as the port's own (PCI-to-PCI Bridge Architecture
     // Specification 1.2, 9.1): INTA# of device 0 as INTA#.
-    const std::uint32_t wire = layout::pci_gsi(index, device) - layout::kPciGsi;
-    slots_.push_back(std::make_unique<Slot>(root.bus, device, wires_[wire]->shared));
+    const std::uint32_t gsi = layout::pci_gsi(index, device);
+    SharedIrq& wire = wires_[gsi - layout::kPciGsi]->shared;
+    slots_.push_back(std::make_unique<Slot>(root.bus, device, wire, gsi));
     Slot& slot = *slots_.back();
     if (place.root_port) {
         slot.vector_ = std::make_unique<MsiIrqfd>("pci-root-port", chip_, log_);

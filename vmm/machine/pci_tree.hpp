@@ -29,11 +29,13 @@ class PciTree {
     /// A place for one function, and what the function is wired to there.
     class Slot {
       public:
-        Slot(pci::PciBus& bus, std::uint8_t device, SharedIrq& wire) noexcept
-            : bus_(bus), device_(device), pin_(wire) {}
+        Slot(pci::PciBus& bus, std::uint8_t device, SharedIrq& wire, std::uint32_t gsi) noexcept
+            : bus_(bus), device_(device), pin_(wire), gsi_(gsi) {}
 
         /// Where its INTA# leads.
         [[nodiscard]] IrqLine& pin() noexcept { return pin_; }
+        /// The same as a pin of the I/O APIC, which others drive too.
+        [[nodiscard]] std::uint32_t gsi() const noexcept { return gsi_; }
         /// What its PCI Express capability has to say.
         [[nodiscard]] pci::PortType type() const noexcept {
             return port_ ? pci::PortType::Endpoint : pci::PortType::Integrated;
@@ -46,6 +48,7 @@ class PciTree {
         pci::PciBus& bus_;
         const std::uint8_t device_;
         SharedIrq::Holder pin_;
+        const std::uint32_t gsi_;
         std::unique_ptr<MsiIrqfd> vector_;  ///< of the port
         std::unique_ptr<pci::RootPort> port_;
     };

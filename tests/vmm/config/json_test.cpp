@@ -54,6 +54,9 @@ VmConfig everything() {
     vm.console = SerialConfig{
         .kind = SerialConfig::Kind::File, .path = "c", .place = {.bus = "far", .root_port = true}};
     vm.rng = {.source = "/dev/hwrng", .place = {.bus = "c,xl"}};
+    vm.devices = {{.address = "0000:41:00.0", .iommu = vfio::IommuChoice::Group, .id = "gpu"},
+                  {.descriptor = "fd=9"},
+                  {.sysfs = "/sys/d", .place = {.bus = "far"}}};
     vm.balloon = {.target = 3ULL << 20,
                   .deflate_on_oom = true,
                   .reporting = true,

@@ -58,6 +58,7 @@ TEST(VmOptions, GiveBackTheDefaultsThatTheyReset) {
                 .queues = 2}};
     vm.console = SerialConfig{.kind = SerialConfig::Kind::Pty, .path = {}};
     vm.rng = {.source = "s"};
+    vm.devices = {{.address = "a", .sysfs = "s", .iommu = vfio::IommuChoice::Group, .id = "i"}};
     vm.balloon = {.target = 1, .deflate_on_oom = true, .reporting = true};
     for (const Option<VmConfig>& option : vm_options()) {
         option.reset(vm);
@@ -82,6 +83,10 @@ TEST(VmOptions, TakeWhatTheyGiveBack) {
         {"cmdline", "a b=c,d"},
         {"cmdline", ""},
         {"cpus", "8,sockets=2,cores=2,threads=2"},
+        {"device", "0000:41:00.0"},
+        {"device", "vfio=0000:41:00.0,iommu=iommufd,bus=far,integrated,id=gpu"},
+        {"device", "sysfs=/sys/bus/pci/devices/0000:41:00.0,iommu=group"},
+        {"device", "fd=3"},
         {"disk", "a,,b,readonly"},
         {"disk", "fd=3,direct,queues=4,id=root,root-port"},
         {"disk", "d,rate=10M,rate-burst=1G,ops=50,ops-burst=7"},

@@ -73,6 +73,15 @@ INSTANTIATE_TEST_SUITE_P(
                     c.disks.push_back(
                         {.disk = {.path = "d"}, .rates = {.operations = {.burst = 3}}});
                 }},
+        BadCase{"BalloonBesideAPassedDevice", "--balloon: with a passed device",
+                [](VmConfig& c) {
+                    c.balloon = {.target = 4096};
+                    c.devices = {{.address = "0000:41:00.0"}};
+                }},
+        BadCase{"DeviceWithoutAName", "--device: name one device",
+                [](VmConfig& c) { c.devices.emplace_back(); }},
+        BadCase{"DeviceThatIsNoAddress", "--device: vfio=41:00.0: no PCI address",
+                [](VmConfig& c) { c.devices = {{.address = "41:00.0"}}; }},
         BadCase{"BalloonOfAllMemory", "--balloon: a target of",
                 [](VmConfig& c) { c.balloon = {.target = c.memory.size}; }},
         BadCase{"TargetOnHugePages", "leave out hugepages",
