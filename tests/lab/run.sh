@@ -152,11 +152,12 @@ run_scenario() {
     local name=$1 folder verdict logs=$CXLVM_BUILD_DIR/lab/logs/$1 time kernels
     # For outer_image.
     # shellcheck disable=SC2034
-    local guest_modules guest_programs outer_modules outer_programs
+    local guest_modules guest_programs outer_modules outer_programs outer_devices
     guest_modules=$(scenario_need "$name" guest_modules "")
     guest_programs=$(scenario_need "$name" guest_programs "")
     outer_modules=$(scenario_need "$name" outer_modules "")
     outer_programs=$(scenario_need "$name" outer_programs "")
+    outer_devices=$(scenario_need "$name" devices "")
     folder=$outer_work/payload
     rm -rf "$folder" "$logs" "$outer_work"/*.log
     IFS=, read -ra kernels <<<"$(scenario_need "$name" kernels 6.1)"

@@ -284,12 +284,42 @@ outer_image() {
     rm -f "$outer_work/payload.cpio"
 }
 
-# outer_command MEMORY WORDS OPTION...: sets the array outer_qemu; WORDS go to the kernel.
+# outer_device NAME NUMBER: prints QEMU's options for a device that scenarios pass to their guests, at
+# device NUMBER of the outer machine's root bus.
+outer_device() {
+    case $1 in
+        edu) echo "-device edu,addr=$2,dma_mask=0xffffffffffffffff" ;;
+        nvme)
+            truncate -s 64M "$outer_work/nvme" || return 1
+            echo "-drive file=$outer_work/nvme,format=raw,if=none,id=nvme -device nvme,addr=$2,drive=nvme,serial=lab"
+            ;;
+        *)
+            outer_say "no device called $1"
+            return 1
+            ;;
+    esac
+}
+
+# outer_command MEMORY WORDS OPTION...: sets the array outer_qemu; WORDS go to the kernel. The devices
+# of the list outer_devices, with commas, come with an IOMMU.
 outer_command() {
+    local device number=0x10 words=$2
+    local -a options=() names
+    if [[ -n ${outer_devices:-} ]]; then
+        # The check waits for a few ticks of the timer, which a busy host may be too slow for.
+        words+=" intel_iommu=on no_timer_check"
+        options=(-device "intel-iommu,intremap=on")
+        IFS=, read -ra names <<<"$outer_devices"
+        for device in "${names[@]}"; do
+            # shellcheck disable=SC2207  # words
+            options+=($(outer_device "$device" "$number")) || return 1
+            number=$(printf '%#x' $((number + 1)))
+        done
+    fi
     outer_qemu=("${emulator[@]}" -M "q35,kernel-irqchip=split" -accel tcg -cpu "$outer_cpu" -smp 1
         -m "$1" -nodefaults -no-user-config -display none -no-reboot
         -kernel "$outer_work/vmlinuz" -initrd "$outer_work/image.cpio"
-        -append "console=ttyS0 quiet panic=-1 mitigations=off $2" "${@:3}")
+        -append "console=ttyS0 quiet panic=-1 mitigations=off $words" "${options[@]}" "${@:3}")
     if [[ -n $outer_disk ]]; then
         outer_qemu+=(-drive "file=$outer_disk,format=raw,if=none,id=disk,snapshot=on"
             -device "virtio-blk-pci,drive=disk")

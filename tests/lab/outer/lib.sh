@@ -115,6 +115,16 @@ vm_start() {
     vm_pid=$!
 }
 
+# bind_to_vfio ADDRESS: by the commands that the message names which says that it is not bound.
+bind_to_vfio() {
+    vm_start --device "$1"
+    vm_exit 1
+    bind_commands=$(sed -n 's/.*bind it: //p' "$vm/errors")
+    [ -n "$bind_commands" ] || fail "no commands to bind it: $(cat "$vm/errors")"
+    step "$bind_commands"
+    sh -c "$bind_commands" || fail "the commands do not work"
+}
+
 # Seconds since the outer machine started.
 uptime_seconds() {
     read -r uptime _ </proc/uptime
