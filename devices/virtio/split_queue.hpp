@@ -100,6 +100,19 @@ class SplitQueue {
     /// Elements, as the driver has set it up; 0 while stopped.
     [[nodiscard]] std::uint16_t size() const noexcept { return state_.size; }
 
+    /// Where the areas are, for the kernel to serve a queue that is running in our place.
+    struct HostAddresses {
+        const std::byte* descriptors = nullptr;
+        const std::byte* driver = nullptr;
+        const std::byte* device = nullptr;
+    };
+    [[nodiscard]] HostAddresses host_addresses() const noexcept {
+        return {.descriptors = state_.areas.descriptors.data(),
+                .driver = state_.areas.driver.data(),
+                .device = state_.areas.device.data()};
+    }
+    [[nodiscard]] const GuestMemory& memory() const noexcept { return *memory_; }
+
     /// The next chain that the driver has made available. Nothing when there is none, the queue is
     /// stopped or error() tells of one.
     [[nodiscard]] std::optional<Chain> pop() noexcept;

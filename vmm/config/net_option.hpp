@@ -68,6 +68,13 @@ inline constexpr VmKey kNet[] = {
          Nets::last(vm).queues = parse_number(value, 1, virtio::net::kMaxPairs);
      },
      [](const VmConfig& vm) { return number_unless_zero(Nets::shown(vm).queues); }},
+    {{"vhost", Kind::Flag, {}, "off", "the kernel moves the frames of a tap, by /dev/vhost-net"},
+     [](VmConfig& vm, const Value& value) { Nets::last(vm).vhost = parse_flag(value); },
+     [](const VmConfig& vm) { return flag(Nets::shown(vm).vhost); }},
+    {{"vhost-fd", Kind::Text, "N[:N]...", "none",
+      "the same, by descriptors of /dev/vhost-net: one for each pair of queues"},
+     [](VmConfig& vm, const Value& value) { Nets::last(vm).vhost_fds = parse_descriptors(value); },
+     [](const VmConfig& vm) { return descriptors(Nets::shown(vm).vhost_fds); }},
     kBusKey<Nets>,
     kRootPortKey<Nets>,
 };

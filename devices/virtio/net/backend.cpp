@@ -50,11 +50,25 @@ void check_queues(const NetConfig& config) {
     }
 }
 
+void check_vhost(const NetConfig& config) {
+    if (config.passt && config.uses_vhost()) {
+        io::throw_input("--net: vhost: passt is no tap; leave one of the two out");
+    }
+    const std::size_t pairs = config.fds.empty() ? std::max(config.queues, 1U) : config.fds.size();
+    if (!config.vhost_fds.empty() && config.vhost_fds.size() != pairs) {
+        io::throw_input(
+            fmt::format("--net: vhost-fd: {} descriptors were given for {} pairs of queues; give "
+                        "one for each, vhost-fd=N:N",
+                        config.vhost_fds.size(), pairs));
+    }
+}
+
 }  // namespace
 
 void check(const NetConfig& config) {
     check_backend(config);
     check_queues(config);
+    check_vhost(config);
     if (config.mac && !config.mac->usable()) {
         io::throw_input(fmt::format(
             "--net: mac={}: a group's address or none; give one such as 02:00:00:00:00:01",

@@ -13,6 +13,7 @@ namespace {
 
 constexpr std::uint16_t kQueueSize = BufferWindow::kMaxChainSegments;
 constexpr std::uint16_t kUsualMtu = 1500;
+constexpr const char* kVhostRefused = "the kernel does not serve its queues (vhost)";
 
 /// Of the link, as far as it is known; 0 when it is not.
 std::uint16_t link_mtu(const NetConfig& config, const Backend& backend) noexcept {
@@ -79,13 +80,16 @@ NetDevice::NetDevice(const NetConfig& config, io::EventLoop& loop, io::Log& log)
     : NetDevice(config, checked_backend(config), loop, log) {}
 
 NetDevice::NetDevice(const NetConfig& config, std::unique_ptr<Backend> backend, io::EventLoop& loop,
-                     io::Log& log)
+                     io::Log& log, VhostCalls& calls)
     : backend_(std::move(backend)),
       features_(offered(config, *backend_)),
       limits_(queue_limits(backend_->ports().size(), features_)),
       config_space_(config_space(config, *backend_)),
       loop_(loop),
       log_(log),
+      vhost_(config.uses_vhost() ? std::make_unique<Vhost>(config, *backend_, loop,
+                                                           static_cast<QueueOwner&>(*this), calls)
+                                 : nullptr),
       control_(loop, *this) {
     const std::uint16_t mtu = link_mtu(config, *backend_);
     const std::size_t longest_frame =
@@ -131,13 +135,24 @@ bool NetDevice::activate(const Activation& activation) noexcept {
 }
 
 void NetDevice::on_open() noexcept {
-    const std::span<SplitQueue> rings = activation_.queues;
-    const std::uint16_t control = control_number_.load();
-    const std::size_t pairs = has(kFeatureMultiQueue) ? pairs_.size() : 1;
     if (!backend_->set_guest_offloads(activation_.features & kGuestOffloads)) {
         host_->fail("the host's interface does not take its offloads");
         return;
     }
+    if (!open_queues()) {
+        host_->fail(kVhostRefused);
+        return;
+    }
+    // 5.1.6.5: one, until the driver says otherwise.
+    if (!use_pairs(1)) {
+        host_->fail("the host's interface does not take its number of queues");
+    }
+}
+
+bool NetDevice::open_queues() noexcept {
+    const std::span<SplitQueue> rings = activation_.queues;
+    const std::uint16_t control = control_number_.load();
+    const std::size_t pairs = has(kFeatureMultiQueue) ? pairs_.size() : 1;
     const auto open = [&](NetQueue& queue, std::size_t number) {
         if (number < rings.size() && rings[number].running()) {
             queue.open({.host = host_,
@@ -146,18 +161,17 @@ void NetDevice::on_open() noexcept {
                         .features = activation_.features});
         }
     };
+    if (control != 0) {
+        open(control_, control);
+    }
+    if (vhost_) {
+        return vhost_->open(*host_, activation_, pairs);
+    }
     for (std::size_t i = 0; i < pairs; ++i) {
         open(pairs_[i]->receive, 2 * i);
         open(pairs_[i]->transmit, 2 * i + 1);
     }
-    // 5.1.6.5: one, until the driver says otherwise.
-    if (!use_pairs(1)) {
-        host_->fail("the host's interface does not take its number of queues");
-        return;
-    }
-    if (control != 0) {
-        open(control_, control);
-    }
+    return true;
 }
 
 bool NetDevice::use_pairs(unsigned pairs) noexcept {
@@ -165,11 +179,23 @@ bool NetDevice::use_pairs(unsigned pairs) noexcept {
     if (pairs == 0 || pairs > most || !backend_->set_pairs(pairs)) {
         return false;
     }
-    for (std::size_t i = 0; i < pairs_.size(); ++i) {
-        pairs_[i]->receive.use(i < pairs);
-        pairs_[i]->transmit.use(i < pairs);
-    }
+    used_pairs_ = pairs;
+    settle_use();
     return true;
+}
+
+// Queues of ours look at the link themselves.
+void NetDevice::settle_use() noexcept {
+    if (vhost_) {
+        if (!vhost_->use(link_up() ? used_pairs_ : 0)) {
+            host_->fail(kVhostRefused);
+        }
+        return;
+    }
+    for (std::size_t i = 0; i < pairs_.size(); ++i) {
+        pairs_[i]->receive.use(i < used_pairs_);
+        pairs_[i]->transmit.use(i < used_pairs_);
+    }
 }
 
 bool NetDevice::use_guest_offloads(std::uint64_t features) noexcept {
@@ -182,10 +208,18 @@ void NetDevice::queue_notified(std::uint16_t queue) noexcept {
     const std::uint16_t control = control_number_.load();
     if (control != 0 && queue == control) {
         control_.wake();
+    } else if (vhost_) {
+        vhost_->kick(queue);
     } else if (queue / 2U < pairs_.size()) {
         Pair& pair = *pairs_[queue / 2U];
         NetQueue& waker = queue % 2 == 0 ? static_cast<NetQueue&>(pair.receive) : pair.transmit;
         waker.wake();
+    }
+}
+
+void NetDevice::interrupts_changed() noexcept {
+    if (vhost_) {
+        vhost_->interrupts_changed();
     }
 }
 
@@ -204,12 +238,16 @@ void NetDevice::for_each_queue(Function&& function) {
 
 void NetDevice::on_reset() noexcept {
     resetting_ = true;
+    used_pairs_ = 0;
     for_each_queue([](NetQueue& queue) { queue.close(); });
+    if (vhost_) {
+        vhost_->close();
+    }
     queue_quiet();
 }
 
 void NetDevice::queue_quiet() noexcept {
-    bool quiet = true;
+    bool quiet = vhost_ == nullptr || vhost_->quiet();
     for_each_queue([&quiet](const NetQueue& queue) { quiet = quiet && queue.quiet(); });
     if (resetting_ && quiet) {
         resetting_ = false;
@@ -227,19 +265,25 @@ void NetDevice::set_link(bool up) noexcept {
 void NetDevice::on_link() noexcept {
     link_posted_.store(false);
     plugged_ = link_wanted_.load();
-    publish_link();
-    // Frames that were there meanwhile.
-    for_each_queue([](NetQueue& queue) { queue.wake(); });
+    link_changed();
 }
 
 void NetDevice::port_ended(int error) noexcept {
     if (!ended_) {
         ended_ = true;
         log_.warn("net: {}: {}; the guest's link is down", backend_->name(), why_ended(error));
-        publish_link();
-        // Those that wait for the port, which takes nothing any more.
-        for_each_queue([](NetQueue& queue) { queue.wake(); });
+        link_changed();
     }
+}
+
+void NetDevice::link_changed() noexcept {
+    publish_link();
+    if (vhost_) {
+        settle_use();
+        return;
+    }
+    // For frames that were there meanwhile, or for those that wait for a port that has ended.
+    for_each_queue([](NetQueue& queue) { queue.wake(); });
 }
 
 void NetDevice::publish_link() noexcept {

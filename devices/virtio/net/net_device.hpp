@@ -16,6 +16,7 @@
 #include "devices/virtio/net/receive_queue.hpp"
 #include "devices/virtio/net/spec.hpp"
 #include "devices/virtio/net/transmit_queue.hpp"
+#include "devices/virtio/net/vhost.hpp"
 #include "io/event_loop.hpp"
 #include "io/log.hpp"
 
@@ -24,15 +25,16 @@ namespace cxlvm::virtio::net {
 /// Spec:       virtio 1.2, 5.1.
 /// Implements: merged receive buffers, checksum and segmentation offloads as the backend has them,
 ///             several pairs of queues, link status, MTU, and the commands for pairs and offloads.
+///             The kernel may serve the pairs (vhost).
 /// Deviates:   frames are not filtered by address or VLAN: what the backend gives, the driver gets.
 class NetDevice final : public VirtioDevice, private QueueOwner {
   public:
     /// Throws Error as check() and open_backend() do. All outlive this, which is destroyed when the
     /// loop does not run any longer.
     NetDevice(const NetConfig& config, io::EventLoop& loop, io::Log& log);
-    /// With a backend that is open. `config` is used for what the guest sees.
+    /// With a backend that is open. `config` is used for what the guest sees, and for vhost.
     NetDevice(const NetConfig& config, std::unique_ptr<Backend> backend, io::EventLoop& loop,
-              io::Log& log);
+              io::Log& log, VhostCalls& calls = vhost_calls());
     NetDevice(const NetDevice&) = delete;
     NetDevice& operator=(const NetDevice&) = delete;
     ~NetDevice() override;
@@ -49,6 +51,7 @@ class NetDevice final : public VirtioDevice, private QueueOwner {
     void attach(DeviceHost& host) noexcept override { host_ = &host; }
     [[nodiscard]] bool activate(const Activation& activation) noexcept override;
     void queue_notified(std::uint16_t queue) noexcept override;
+    void interrupts_changed() noexcept override;
     void reset() noexcept override;
 
     /// Plugs the cable in, as it is at first, or pulls it: no frames come or go meanwhile. A link
@@ -73,7 +76,11 @@ class NetDevice final : public VirtioDevice, private QueueOwner {
     void on_open() noexcept;
     void on_reset() noexcept;
     void on_link() noexcept;
+    void link_changed() noexcept;
     void publish_link() noexcept;
+    [[nodiscard]] bool open_queues() noexcept;
+    /// Frames come and go by the pairs in use, while the link is up.
+    void settle_use() noexcept;
     [[nodiscard]] bool has(std::uint64_t feature) const noexcept {
         return (activation_.features & feature) != 0;
     }
@@ -101,6 +108,8 @@ class NetDevice final : public VirtioDevice, private QueueOwner {
     bool plugged_ = true;
     bool ended_ = false;  ///< survives resets: the other end is gone
     bool resetting_ = false;
+    std::size_t used_pairs_ = 0;
+    const std::unique_ptr<Vhost> vhost_;  ///< serves the pairs, if there is one
     std::vector<std::unique_ptr<Pair>> pairs_;
     ControlQueue control_;
 };

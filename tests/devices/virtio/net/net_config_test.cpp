@@ -28,6 +28,9 @@ TEST(NetConfigTest, WhatIsRightIsTaken) {
     EXPECT_EQ(refusal({.fds = {3, 4, 5}}), "");
     EXPECT_EQ(refusal({.passt = "", .mac = parse_mac("02:00:00:00:00:01")}), "");
     EXPECT_EQ(refusal({.passt = "/run/passt.socket"}), "");
+    EXPECT_EQ(refusal({.tap = "tap0", .vhost = true}), "");
+    EXPECT_EQ(refusal({.tap = "tap0", .vhost_fds = {3}}), "");
+    EXPECT_EQ(refusal({.fds = {3, 4}, .vhost = true, .vhost_fds = {5, 6}}), "");
 }
 
 TEST(NetConfigTest, WhatIsWrongIsNamed) {
@@ -46,6 +49,10 @@ TEST(NetConfigTest, WhatIsWrongIsNamed) {
         {{.tap = "tap0", .mac = MacAddress{}}, "mac=00:00:00:00:00:00"},
         {{.tap = "tap0", .mac = MacAddress{{1, 0, 0, 0, 0, 0}}}, "mac=01:00:00:00:00:00"},
         {{.tap = "tap0", .mtu = 67}, "mtu=67: give 68 to 65535"},
+        {{.passt = "", .vhost = true}, "passt is no tap"},
+        {{.passt = "", .vhost_fds = {3}}, "passt is no tap"},
+        {{.tap = "tap0", .queues = 2, .vhost_fds = {3}}, "1 descriptors were given for 2 pairs"},
+        {{.fds = {3}, .vhost_fds = {4, 5}}, "2 descriptors were given for 1 pairs"},
     };
     for (const auto& [config, text] : cases) {
         const std::string message = refusal(config);

@@ -8,6 +8,7 @@
 #include <cstring>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -95,12 +96,24 @@ class FakeNetHost final : public virtio::DeviceHost {
         failure = why;
     }
     void reset_done() noexcept override { ++resets; }
+    [[nodiscard]] int hand_over_kicks(std::uint16_t queue) noexcept override {
+        handed_over.insert(queue);
+        return kicks;
+    }
+    void take_back_kicks(std::uint16_t queue) noexcept override { handed_over.erase(queue); }
+    [[nodiscard]] int share_notifications(std::uint16_t /*queue*/) noexcept override {
+        return shared;
+    }
 
     std::vector<int> notified = std::vector<int>(40);
     std::vector<bool> link;
     int resets = 0;
     int failures = 0;
     std::string failure;
+    // Ways past the device.
+    int kicks = -1;
+    int shared = -1;
+    std::set<std::uint16_t> handed_over;
 };
 
 /// A device with the driver's side of its queues: receive, transmit, and so on.
@@ -109,10 +122,11 @@ class NetFixture : public testing::Test {
     static constexpr std::uint16_t kRing = 256;
 
     void make(unsigned pairs = 1, std::uint64_t offloads = 0,
-              const virtio::net::NetConfig& config = {}) {
+              const virtio::net::NetConfig& config = {},
+              virtio::net::VhostCalls& calls = virtio::net::vhost_calls()) {
         auto backend = std::make_unique<FakeBackend>(pairs, offloads);
         backend_ = backend.get();
-        device_.emplace(config, std::move(backend), loop_, log_);
+        device_.emplace(config, std::move(backend), loop_, log_, calls);
         device_->attach(host_);
         for (const virtio::QueueLimits& limits : device_->queues()) {
             rings_.emplace_back(memory_, limits);
