@@ -26,13 +26,14 @@ struct NetConfig {
     std::uint16_t mtu = 0;            ///< in bytes, kMinMtu to kMaxMtu; 0: that of the tap
     /// Pairs of queues, up to kMaxPairs; more than 1 for taps alone. 0: one, or one a descriptor.
     unsigned queues = 0;
-    PciPlace place{};  ///< for the machine
 
     /// The kernel moves the frames of a tap. It does so, too, when there are descriptors.
     bool vhost = false;
     /// Opened from /dev/vhost-net by somebody else, one for each pair of queues.
     std::vector<int> vhost_fds{};
     [[nodiscard]] bool uses_vhost() const noexcept { return vhost || !vhost_fds.empty(); }
+
+    PciPlace place{};  ///< for the machine
 };
 
 /// Throws Error (Input) naming --net for what is missing, out of range, or does not go together.

@@ -55,7 +55,9 @@ TEST(VmOptions, GiveBackTheDefaultsThatTheyReset) {
                 .passt = "p",
                 .mac = virtio::net::MacAddress{{2}},
                 .mtu = 99,
-                .queues = 2}};
+                .queues = 2,
+                .vhost = true,
+                .vhost_fds = {4}}};
     vm.console = SerialConfig{.kind = SerialConfig::Kind::Pty, .path = {}};
     vm.rng = {.source = "s"};
     vm.devices = {{.address = "a", .sysfs = "s", .iommu = vfio::IommuChoice::Group, .id = "i"}};
@@ -108,6 +110,8 @@ TEST(VmOptions, TakeWhatTheyGiveBack) {
         {"net", "socket=/run/a,,b,mtu=1400"},
         {"net", "tap=t,queues=4"},
         {"net", "fd=3:4:5,mac=02:00:00:00:00:ff"},
+        {"net", "tap=t,vhost"},
+        {"net", "fd=3:4,vhost-fd=5:6"},
     };
     for (const auto& [name, text] : cases) {
         const VmConfig first = parse(name, text);
@@ -203,6 +207,9 @@ TEST(VmOptions, SayWhatANetworkDeviceIsConnectedTo) {
     EXPECT_EQ(vm.nets[3].passt, "/s");
     EXPECT_EQ(parse("net", "socket=/s,passt").nets.at(0).passt, "/s") << "in either order";
     EXPECT_EQ(parse("net", "passt=false,tap=t").nets.at(0).passt, std::nullopt);
+    EXPECT_FALSE(parse("net", "tap=t").nets.at(0).uses_vhost());
+    EXPECT_TRUE(parse("net", "tap=t,vhost").nets.at(0).uses_vhost());
+    EXPECT_TRUE(parse("net", "tap=t,vhost-fd=3").nets.at(0).uses_vhost());
 }
 
 TEST(VmOptions, ThatMayBeAbsentAreThereOnceTheyAreGiven) {
