@@ -20,7 +20,11 @@ run() {
         qemu*) lab_vmm=qemu ;;
         *) lab_vmm=cxlvm ;;
     esac
-    measure "$1" "guest: the network is measured" --net tap=vm0 --kernel "$kernels/6.1/bzImage" \
+    case $1 in
+        *_vhost) net=tap=vm0,vhost ;;
+        *) net=tap=vm0 ;;
+    esac
+    measure "$1" "guest: the network is measured" --net "$net" --kernel "$kernels/6.1/bzImage" \
         --initrd /lab/bench/initrd --cpus 1 --memory 256M \
         --cmdline "$words requests=${requests:?} mebibytes=${mebibytes:?}"
 }

@@ -149,11 +149,11 @@ prepare_disk() {
 
 # Networks: the same.
 prepare_net() {
-    local variants="qemu cxlvm" kernel
+    local variants="qemu cxlvm qemu_vhost cxlvm_vhost" kernel
     : "${clock:=plain}"
     memory=3072
     if [[ -n $peer_only ]]; then
-        variants=qemu
+        variants="qemu qemu_vhost"
     fi
     put_turns net
     static_program "$here/net_load.cpp" "$payload/bin/net_load"
@@ -161,7 +161,7 @@ prepare_net() {
     initrd=$(cached_part guest-net-bench "$kernel $(busybox | head -1) \
         $(sum_of "$here"/net_{guest.sh,load.cpp})" make_net_guest "$kernel")
     # shellcheck disable=SC2034
-    outer_modules=tun
+    outer_modules=tun,vhost_net
     put_settings "variants='$variants'" requests="$requests" mebibytes="$mebibytes"
 }
 

@@ -89,10 +89,14 @@ vmm_qemu_disk() {
         -device virtio-blk-pci,drive=disk,iothread=disk-thread,num-queues=1,disable-legacy=on"
 }
 
-# vmm_qemu_net tap=NAME: without vhost.
+# vmm_qemu_net tap=NAME[,vhost]
 vmm_qemu_net() {
     q_pcie=,pcie=on
-    q_net="-netdev tap,id=network,ifname=${1#tap=},script=no,downscript=no,vhost=off
+    q_tap=${1%,vhost} q_vhost=off
+    case $1 in
+        *,vhost) q_vhost=on ;;
+    esac
+    q_net="-netdev tap,id=network,ifname=${q_tap#tap=},script=no,downscript=no,vhost=$q_vhost
         -device virtio-net-pci,netdev=network,disable-legacy=on,romfile="
 }
 
