@@ -289,6 +289,8 @@ outer_image() {
 outer_device() {
     case $1 in
         edu) echo "-device edu,addr=$2,dma_mask=0xffffffffffffffff" ;;
+        # Of those that a guest's cloud kernel has a driver for.
+        nic) echo "-netdev user,id=nic -device virtio-net-pci,addr=$2,netdev=nic,disable-legacy=on,iommu_platform=on,romfile=" ;;
         nvme)
             truncate -s 64M "$outer_work/nvme" || return 1
             echo "-drive file=$outer_work/nvme,format=raw,if=none,id=nvme -device nvme,addr=$2,drive=nvme,serial=lab"

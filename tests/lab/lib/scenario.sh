@@ -12,7 +12,7 @@
 #   outer_modules=LIST, outer_programs=LIST
 #                 the same for the outer machine
 #   devices=LIST  PCI devices of the outer machine to be passed, with commas, from 00:10.0 on, and an
-#                 IOMMU: edu, nvme
+#                 IOMMU: edu, nic, nvme
 #   disk=debian   the outer machine's /dev/vda is a disk with Debian on it, which is as new in each run;
 #                 debian/initrd starts it
 
