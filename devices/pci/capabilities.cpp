@@ -27,8 +27,10 @@ void append(std::vector<RegisterSpec>& table, std::initializer_list<RegisterSpec
     }
 }
 
-void add_device_registers(std::vector<RegisterSpec>& table, bool endpoint) {
-    const auto capabilities = Register<std::uint32_t>{}.with(kDeviceRoleBasedErrors, true);
+void add_device_registers(std::vector<RegisterSpec>& table, bool endpoint, bool function_reset) {
+    const auto capabilities = Register<std::uint32_t>{}
+                                  .with(kDeviceRoleBasedErrors, true)
+                                  .with(kDeviceFunctionReset, function_reset);
     // A root port sends no requests of its own, hence has nothing to order or to size.
     const auto control = endpoint ? Register<std::uint16_t>{}
                                         .with(kDeviceRelaxedOrdering, true)
@@ -37,8 +39,10 @@ void add_device_registers(std::vector<RegisterSpec>& table, bool endpoint) {
                                   : Register<std::uint16_t>{};
     const auto requests =
         mask_of<std::uint16_t>(kDeviceRelaxedOrdering, kDeviceNoSnoop, kDeviceReadRequestSize);
+    const auto order =
+        function_reset ? mask_of<std::uint16_t>(kDeviceInitiateFunctionReset) : std::uint16_t{0};
     const auto writable = static_cast<std::uint16_t>(mask_of<std::uint16_t>(kDeviceErrorReporting) |
-                                                     (endpoint ? requests : 0U));
+                                                     (endpoint ? requests : 0U) | order);
     const std::uint32_t timeout = mask_of<std::uint32_t>(kDeviceCompletionTimeoutDisable);
     append(
         table,
@@ -120,6 +124,25 @@ void add_slot_registers(std::vector<RegisterSpec>& table, std::uint8_t number) {
              .w1c = mask_of<std::uint32_t>(kRootPmeStatus)}});
 }
 
+[[nodiscard]] std::vector<RegisterSpec> express_registers(PortType type, std::uint8_t number,
+                                                          bool function_reset) {
+    const bool root_port = type == PortType::RootPort;
+    const auto capabilities = Register<std::uint16_t>{}
+                                  .with(kExpressVersion, kExpressVersion2)
+                                  .with(kExpressPortType, type)
+                                  .with(kExpressSlotImplemented, root_port);
+    std::vector<RegisterSpec> table{
+        {.offset = at(ExpressOffset::Capabilities), .width = 2, .reset = capabilities.raw}};
+    add_device_registers(table, !root_port, function_reset);
+    if (type != PortType::Integrated) {
+        add_link_registers(table, root_port, number);
+    }
+    if (root_port) {
+        add_slot_registers(table, number);
+    }
+    return table;
+}
+
 }  // namespace
 
 void add_power_management(PciFunction& function) {
@@ -140,22 +163,19 @@ void add_power_management(PciFunction& function) {
 }
 
 std::uint16_t add_express(PciFunction& function, PortType type, std::uint8_t number) {
-    const bool root_port = type == PortType::RootPort;
-    const auto capabilities = Register<std::uint16_t>{}
-                                  .with(kExpressVersion, kExpressVersion2)
-                                  .with(kExpressPortType, type)
-                                  .with(kExpressSlotImplemented, root_port);
-    std::vector<RegisterSpec> table{
-        {.offset = at(ExpressOffset::Capabilities), .width = 2, .reset = capabilities.raw}};
-    add_device_registers(table, !root_port);
-    if (type != PortType::Integrated) {
-        add_link_registers(table, root_port, number);
-    }
-    if (root_port) {
-        add_slot_registers(table, number);
-    }
+    const std::vector<RegisterSpec> table = express_registers(type, number, false);
     return function.with_config([&](ConfigSpace& config) {
         return config.add_capability(kCapabilityExpress, kExpressSize, table);
+    });
+}
+
+std::uint16_t add_express_with_reset(PciFunction& function, PortType type) {
+    const std::vector<RegisterSpec> table = express_registers(type, 0, true);
+    return function.with_config([&](ConfigSpace& config) {
+        const std::uint16_t express =
+            config.add_capability(kCapabilityExpress, kExpressSize, table);
+        config.watch_function_reset(express);
+        return express;
     });
 }
 

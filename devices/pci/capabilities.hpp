@@ -23,4 +23,12 @@ void add_power_management(PciFunction& function);
 /// Returns where the capability lies. `number` is the port's and its slot's (root ports), 1 to 255.
 std::uint16_t add_express(PciFunction& function, PortType type, std::uint8_t number = 0);
 
+/// Spec:       PCI Express Base Specification 6.0, 6.6.2 (function level reset) and 7.5.3.4.
+/// Implements: Initiate Function Level Reset: the function's reset(), after which the settings of
+///             its link are as before.
+/// Deviates:   nothing.
+///
+/// As add_express(), of an endpoint, integrated or not, that is capable of it.
+std::uint16_t add_express_with_reset(PciFunction& function, PortType type);
+
 }  // namespace cxlvm::pci

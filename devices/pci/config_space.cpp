@@ -162,6 +162,26 @@ std::uint16_t ConfigSpace::add_extended_capability(std::uint16_t id, std::uint8_
     return offset;
 }
 
+std::uint16_t ConfigSpace::link_settings() const noexcept {
+    return registers_.get16(express_ + io::to_underlying(ExpressOffset::LinkControl));
+}
+
+void ConfigSpace::set_link_settings(std::uint16_t settings) noexcept {
+    registers_.set16(express_ + io::to_underlying(ExpressOffset::LinkControl), settings);
+}
+
+void ConfigSpace::note_function_reset() noexcept {
+    if (express_ == 0) {
+        return;
+    }
+    const std::size_t offset = express_ + io::to_underlying(ExpressOffset::DeviceControl);
+    const Register<std::uint16_t> control{registers_.get16(offset)};
+    if (control.get(kDeviceInitiateFunctionReset)) {
+        registers_.set16(offset, control.with(kDeviceInitiateFunctionReset, false).raw);
+        function_reset_ = true;
+    }
+}
+
 IoStatus ConfigSpace::write(std::uint64_t offset, std::span<const std::byte> data) noexcept {
     const PowerState before = power_control().get(kPowerState);
     if (const IoStatus status = registers_.write(offset, data); status != IoStatus::Ok) {
@@ -172,6 +192,7 @@ IoStatus ConfigSpace::write(std::uint64_t offset, std::span<const std::byte> dat
     if (after == PowerState::D1 || after == PowerState::D2) {
         registers_.set16(power_control_, power_control().with(kPowerState, before).raw);
     }
+    note_function_reset();
     return IoStatus::Ok;
 }
 

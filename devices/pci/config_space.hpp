@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
+#include <utility>
 
 #include "devices/pci/spec.hpp"
 #include "devices/register_file.hpp"
@@ -49,12 +50,23 @@ class ConfigSpace {
         (offset < kLegacyConfigSize ? capabilities_ : extended_).next = offset;
     }
 
+    /// Takes orders of a function level reset (6.6.2) from the Device Control register of the PCI
+    /// Express capability at `express`, which has a writable bit for them.
+    void watch_function_reset(std::uint16_t express) noexcept { express_ = express; }
+
     /// A guest's access.
     IoStatus read(std::uint64_t offset, std::span<std::byte> data) const noexcept {
         return registers_.read(offset, data);
     }
     IoStatus write(std::uint64_t offset, std::span<const std::byte> data) noexcept;
     void reset() noexcept { registers_.reset(); }
+    /// Link Control of a function that takes such orders, for it outlasts them.
+    [[nodiscard]] std::uint16_t link_settings() const noexcept;
+    void set_link_settings(std::uint16_t settings) noexcept;
+    /// Whether a guest has asked for a function level reset since this was last called.
+    [[nodiscard]] bool take_function_reset() noexcept {
+        return std::exchange(function_reset_, false);
+    }
 
     /// Whether the function is awake: in D0, or without power management. In D3hot it answers to
     /// nothing but configuration requests and sends nothing (5.3.1.4.1).
@@ -84,6 +96,9 @@ class ConfigSpace {
     std::uint16_t place(Chain& chain, std::uint16_t size, std::uint16_t header,
                         std::span<const RegisterSpec> body);
 
+    /// Takes the order out of the register, where it is never seen.
+    void note_function_reset() noexcept;
+
     [[nodiscard]] Register<std::uint16_t> command() const noexcept;
     [[nodiscard]] Register<std::uint16_t> status() const noexcept;
     [[nodiscard]] Register<std::uint16_t> power_control() const noexcept;
@@ -91,6 +106,8 @@ class ConfigSpace {
     RegisterFile registers_;
     std::size_t bar_count_;
     std::uint16_t power_control_ = 0;  ///< offset; 0 without power management
+    std::uint16_t express_ = 0;        ///< offset; 0 when there is no function level reset
+    bool function_reset_ = false;      ///< asked for, and not begun yet
     Chain capabilities_{.next = kFirstCapability, .end = kLegacyConfigSize};
     Chain extended_{.next = kFirstExtendedCapability, .end = kConfigSpaceSize};
 };

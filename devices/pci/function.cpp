@@ -28,11 +28,17 @@ IoStatus PciFunction::write(std::uint64_t offset, std::span<const std::byte> dat
     if (const IoStatus status = check_access(offset, data.size()); status != IoStatus::Ok) {
         return status;
     }
+    bool resets = false;
     {
         const io::MutexLock lock(mutex_);
         if (const IoStatus status = config_.write(offset, data); status != IoStatus::Ok) {
             return status;
         }
+        resets = config_.take_function_reset();
+    }
+    if (resets) {
+        reset_function();
+        return IoStatus::Ok;
     }
     for (FunctionPart* part : parts_) {
         part->config_written();
@@ -58,6 +64,14 @@ void PciFunction::upstream_changed() noexcept {
 void PciFunction::config_reading(std::uint64_t /*offset*/, std::size_t /*size*/) noexcept {}
 
 void PciFunction::config_written(std::uint64_t /*offset*/, std::size_t /*size*/) noexcept {}
+
+void PciFunction::reset_function() noexcept {
+    // Nobody else may touch the function meanwhile (6.6.2): a setting of a vCPU that does is lost.
+    const std::uint16_t link =
+        with_config([](const ConfigSpace& config) { return config.link_settings(); });
+    reset();
+    with_config([link](ConfigSpace& config) { config.set_link_settings(link); });
+}
 
 void PciFunction::reset() noexcept {
     {

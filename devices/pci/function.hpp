@@ -58,6 +58,10 @@ class PciFunction : public Device {
     /// A conventional reset: of the machine, or of a bus above, in which case vCPUs are running.
     void reset() noexcept override CXLVM_EXCLUDES(mutex_);
 
+    /// A function level reset, by a guest's order: what reset() does, apart from the settings of
+    /// the link (PCI Express 6.0, 6.6.2).
+    void reset_function() noexcept CXLVM_EXCLUDES(mutex_);
+
     /// The port that this function is, if it leads to another bus.
     [[nodiscard]] virtual RootPort* root_port() noexcept { return nullptr; }
 

@@ -65,11 +65,13 @@ inline constexpr Field<bool, 8, 8> kExpressSlotImplemented;
 
 // Device registers (7.5.3.3 to 7.5.3.5).
 inline constexpr Field<bool, 15, 15> kDeviceRoleBasedErrors;
+inline constexpr Field<bool, 28, 28> kDeviceFunctionReset;  ///< is capable of it
 inline constexpr Field<std::uint8_t, 3, 0> kDeviceErrorReporting;
 inline constexpr Field<bool, 4, 4> kDeviceRelaxedOrdering;
 inline constexpr Field<bool, 11, 11> kDeviceNoSnoop;
 inline constexpr Field<std::uint8_t, 14, 12> kDeviceReadRequestSize;
 inline constexpr std::uint8_t kReadRequestSize512 = 0b010;
+inline constexpr Field<bool, 15, 15> kDeviceInitiateFunctionReset;  ///< reads as 0
 inline constexpr Field<std::uint8_t, 3, 0> kDeviceErrorsDetected;
 
 // Link registers (7.5.3.6 to 7.5.3.8).

@@ -112,7 +112,7 @@ VirtioFunction::VirtioFunction(VirtioDevice& device, const FunctionWiring& wirin
               .pieces = {{0, registers_}, {kMsixTable, msix_table_}, {kMsixPba, msix_pba_}}}}) {
     add_structures(*this, transport_);
     pci::add_power_management(*this);
-    pci::add_express(*this, wiring.type);
+    pci::add_express_with_reset(*this, wiring.type);
 }
 
 VirtioFunction::~VirtioFunction() {

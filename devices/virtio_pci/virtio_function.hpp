@@ -43,7 +43,7 @@ struct FunctionWiring {
 /// Spec:       virtio 1.2, 4.1 (virtio over PCI bus).
 /// Implements: a modern device as an endpoint, integrated into the root complex or behind a port:
 ///             all structures in one BAR of 64 bits, MSI-X with a vector for each queue and one for
-///             configuration changes, INTx while MSI-X is off.
+///             configuration changes, INTx while MSI-X is off; function level reset.
 /// Deviates:   guest memory is accessed whatever Bus Master Enable says; messages are held back.
 ///
 /// One device on a PCI bus, with its transport. Built before a vCPU runs; destroyed when none does,

@@ -90,7 +90,7 @@ class Function final : public PciFunction {
                  .size = kSize2,
                  .prefetchable = true,
                  .pieces = {{0, doorbell}, {kMemoryOffset, memory}}}}) {
-        add_express(*this, type);
+        add_express_with_reset(*this, type);
     }
 
     std::uint32_t config32(std::size_t offset) {

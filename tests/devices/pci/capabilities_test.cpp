@@ -151,5 +151,69 @@ TEST_F(ExpressTest, DescribesARootPortWithItsLinkAndSlot) {
     sweep(PortType::RootPort, 7, kRegisters);
 }
 
+/// Counts its resets.
+class ResettableFunction final : public PciFunction {
+  public:
+    explicit ResettableFunction(PortType type) : PciFunction("function", {}) {
+        add_express_with_reset(*this, type);
+    }
+    void reset() noexcept override {
+        ++resets;
+        PciFunction::reset();
+    }
+    unsigned resets = 0;
+};
+
+constexpr std::uint64_t kDeviceCapabilities = 0x44;
+constexpr std::uint64_t kDeviceControl = 0x48;
+constexpr std::uint64_t kLinkControlOffset = 0x50;
+
+TEST(FunctionLevelReset, ResetsOnceForEachOrderAndIsNeverSeenInItsRegister) {
+    ResettableFunction function(PortType::Integrated);
+    EXPECT_EQ(test::read_value(function, kDeviceCapabilities, 4), 0x1000'8000U);
+    test::write8(function, 0x3c, 0x5a);
+    test::write_value(function, kDeviceControl, 2, 0x7fff);
+    EXPECT_EQ(function.resets, 0U);
+    test::write_value(function, kDeviceControl, 2, 0xffff);
+    EXPECT_EQ(function.resets, 1U);
+    EXPECT_EQ(test::read_value(function, kDeviceControl, 2), 0x2810U);
+    EXPECT_EQ(test::read8(function, 0x3c), 0U);
+    test::write8(function, kDeviceControl + 1, 0x80);
+    EXPECT_EQ(function.resets, 2U);
+    test::write8(function, kDeviceControl, 0xff);
+    test::write_value(function, 0x04, 2, 0x6);
+    EXPECT_EQ(function.resets, 2U) << "the bit's byte alone gives the order";
+}
+
+TEST(FunctionLevelReset, LeavesTheSettingsOfTheLink) {
+    ResettableFunction function(PortType::Endpoint);
+    test::write_value(function, kLinkControlOffset, 2, 0x00cb);
+    test::write_value(function, kDeviceControl, 2, 0x8000);
+    EXPECT_EQ(test::read_value(function, kLinkControlOffset, 2), 0x00cbU);
+    function.reset();
+    EXPECT_EQ(test::read_value(function, kLinkControlOffset, 2), 0U) << "any other reset";
+}
+
+TEST(FunctionLevelReset, IsNothingToAFunctionThatIsNotCapableOfIt) {
+    PciFunction function("function", {});
+    add_express(function, PortType::Endpoint);
+    test::write8(function, 0x3c, 0x5a);
+    test::write_value(function, kDeviceControl, 2, 0xffff);
+    EXPECT_EQ(test::read_value(function, kDeviceControl, 2), 0x781fU);
+    EXPECT_EQ(test::read8(function, 0x3c), 0x5aU);
+}
+
+TEST_F(BarTest, IsUnmappedByAFunctionLevelReset) {
+    add_express_with_reset(function_, PortType::Endpoint);
+    function_.move2(kHigh);
+    function_.decode(true);
+    ASSERT_EQ(space_.region_count(), 2U);
+    test::write_value(function_, kDeviceControl, 2, 0x8000);
+    EXPECT_EQ(space_.region_count(), 0U);
+    function_.move2(kHigh);
+    function_.decode(true);
+    EXPECT_EQ(space_.region_count(), 2U);
+}
+
 }  // namespace
 }  // namespace cxlvm::pci

@@ -197,6 +197,22 @@ TEST_F(FunctionTest, ResetsTheDeviceWithTheFunction) {
     EXPECT_EQ(get(kCommonBase + static_cast<std::uint64_t>(Common::DeviceStatus), 1), 0U);
 }
 
+TEST_F(FunctionTest, ResetsTheDeviceByAFunctionLevelReset) {
+    bring_up();
+    enable_msix(true);
+    const std::uint64_t express = capability(0x10, 0, 0x10);
+    ASSERT_NE(config(express + 4, 4) & 0x1000'0000, 0U) << "capable of it";
+    const unsigned resets = device_.resets;
+    set_config(express + 8, 2, 0x8000);
+    EXPECT_EQ(device_.resets, resets + 1);
+    EXPECT_EQ(config(kCommand, 2), 0U);
+    EXPECT_EQ(config(msix_ + 2, 2) & 0x8000, 0U);
+    EXPECT_FALSE(get(kCommonBase, 4).has_value()) << "the BAR answers to nobody";
+    place();
+    EXPECT_EQ(get(kCommonBase + static_cast<std::uint64_t>(Common::DeviceStatus), 1), 0U);
+    bring_up();
+}
+
 TEST_F(FunctionTest, StopsWhenTheDeviceHasGivenItsQueuesBack) {
     bring_up();
     start();
