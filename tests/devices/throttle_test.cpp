@@ -5,12 +5,13 @@
 
 #include <algorithm>
 #include <chrono>
+#include <initializer_list>
 #include <string>
-#include <thread>
 
 #include "io/error.hpp"
 #include "tests/support/allocation_counter.hpp"
 #include "tests/support/stepped_clock.hpp"
+#include "tests/support/stepped_rate.hpp"
 
 namespace cxlvm {
 namespace {
@@ -72,26 +73,15 @@ class ThrottleTest : public testing::Test {
     };
 
     void SetUp() override { order_.reserve(10'000); }
-    /// Serves the loop for as many rounds as are enough for any timer that has to end.
-    void run(int expected) {
-        const auto limit = std::chrono::steady_clock::now() + 60s;
-        while (static_cast<int>(order_.size()) < expected &&
-               std::chrono::steady_clock::now() < limit) {
-            loop_.run_ready();
-        }
-        // A timer that ends too early finds the clock as it was.
-        for (int i = 0; i < 3; ++i) {
-            std::this_thread::sleep_for(1ms);
-            loop_.run_ready();
-        }
-        EXPECT_EQ(order_.size(), static_cast<std::size_t>(expected)) << order_;
+    /// Serves the loop until so many are done, and then sees that it stays at that.
+    void run(std::size_t expected) {
+        test::serve_exactly(loop_, expected, [&] { return order_.size(); });
+    }
+    void take(std::initializer_list<test::RateStep> steps) {
+        test::take_steps(steps, [&](std::size_t done) { run(done); });
     }
     void run_until_idle(const Throttle& throttle) {
-        const auto limit = std::chrono::steady_clock::now() + 60s;
-        while (!throttle.idle() && std::chrono::steady_clock::now() < limit) {
-            loop_.run_ready();
-        }
-        EXPECT_TRUE(throttle.idle());
+        EXPECT_TRUE(test::serve_until(loop_, [&] { return throttle.idle(); }));
     }
     io::EventLoop loop_{{.entries = 8, .name = "test"}};
     SteppedClock clock_;
@@ -111,13 +101,7 @@ TEST_F(ThrottleTest, HoldsOperationsToTheirRate) {
     Throttle throttle({.operations = {.rate = kRate, .burst = 3}}, loop_, SteppedClock::now);
     Client client(throttle, order_, 'a', {.bytes = 4096, .operations = 1});
     client.want(10);
-    run(3);
-    SteppedClock::advance(2us);
-    run(5);
-    SteppedClock::advance(1h);
-    run(8);
-    SteppedClock::advance(1h);
-    run(10);
+    take({{0us, 3}, {2us, 5}, {1h, 8}, {1h, 10}});
     run_until_idle(throttle);
 }
 
@@ -125,13 +109,7 @@ TEST_F(ThrottleTest, HoldsBytesToTheirRateAndWhatIsLargerThanTheBurstInDebt) {
     Throttle throttle({.bytes = {.rate = kRate, .burst = 1000}}, loop_, SteppedClock::now);
     Client client(throttle, order_, 'a', {.bytes = 5000, .operations = 1});
     client.want(3);
-    run(1);
-    SteppedClock::advance(4999us);
-    run(1);
-    SteppedClock::advance(1us);
-    run(2);
-    SteppedClock::advance(5000us);
-    run(3);
+    take({{0us, 1}, {4999us, 1}, {1us, 2}, {5000us, 3}});
     run_until_idle(throttle);
 }
 
@@ -141,14 +119,10 @@ TEST_F(ThrottleTest, BothRatesHoldAndNothingIsPaidBeforeBothAllow) {
         SteppedClock::now);
     Client large(throttle, order_, 'l', {.bytes = 100, .operations = 1});
     large.want(2);
-    run(1);
-    SteppedClock::advance(100us);
-    run(2);
+    take({{0us, 1}, {100us, 2}});
     Client small(throttle, order_, 's', {.bytes = 0, .operations = 1});
     small.want(2);
-    run(3);
-    SteppedClock::advance(1us);
-    run(4);
+    take({{0us, 3}, {1us, 4}});
     run_until_idle(throttle);
 }
 
@@ -160,7 +134,7 @@ TEST_F(ThrottleTest, ThoseWhoWaitTakeTurns) {
     first.want(5);
     second.want(3);
     third.want(3);
-    for (int i = 2; i <= 11; ++i) {
+    for (std::size_t i = 2; i <= 11; ++i) {
         SteppedClock::advance(1us);
         run(i);
     }
@@ -175,11 +149,7 @@ TEST_F(ThrottleTest, WhoComesLaterDoesNotGoFirst) {
     large.want(2);
     SteppedClock::advance(50us);
     small.want(1);
-    run(1);
-    SteppedClock::advance(50us);
-    run(2);
-    SteppedClock::advance(1us);
-    run(3);
+    take({{0us, 1}, {50us, 2}, {1us, 3}});
     EXPECT_EQ(order_, "lls");
     run_until_idle(throttle);
 }

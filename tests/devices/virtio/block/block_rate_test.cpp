@@ -3,15 +3,16 @@
 
 #include <chrono>
 #include <cstdint>
+#include <initializer_list>
 #include <optional>
 #include <string>
-#include <thread>
 
 #include "devices/virtio/block/block_device.hpp"
 #include "tests/devices/virtio/block/disk_support.hpp"
 #include "tests/devices/virtio/device_fixture.hpp"
 #include "tests/support/allocation_counter.hpp"
 #include "tests/support/stepped_clock.hpp"
+#include "tests/support/stepped_rate.hpp"
 
 namespace cxlvm::virtio::block {
 namespace {
@@ -74,14 +75,12 @@ class BlockRateTest : public test::DeviceTest {
     /// How many requests of a queue have been answered since it began.
     [[nodiscard]] unsigned answered(std::uint16_t queue) { return drivers_[queue].used_index(); }
     /// Serves the loop until so many are answered, and then sees that it stays at that.
-    void run(std::uint16_t queue, unsigned count) {
+    void run(std::uint16_t queue, std::size_t count) {
         device_->queue_notified(queue);
-        EXPECT_TRUE(serve_until([&] { return answered(queue) >= count; }));
-        for (int i = 0; i < 3; ++i) {
-            std::this_thread::sleep_for(1ms);  // a timer that ends too early finds no new tokens
-            loop_.run_ready();
-        }
-        EXPECT_EQ(answered(queue), count);
+        cxlvm::test::serve_exactly(loop_, count, [&] { return std::size_t{answered(queue)}; });
+    }
+    void take(std::uint16_t queue, std::initializer_list<cxlvm::test::RateStep> steps) {
+        cxlvm::test::take_steps(steps, [&](std::size_t done) { run(queue, done); });
     }
 
     SteppedClock clock_;
@@ -94,11 +93,7 @@ TEST_F(BlockRateTest, OperationsWaitForTheirRate) {
     for (std::uint16_t n = 0; n < 6; ++n) {
         offer(0, n, n % 2 == 0 ? RequestType::In : RequestType::Out);
     }
-    run(0, 3);
-    SteppedClock::advance(1us);
-    run(0, 4);
-    SteppedClock::advance(1h);
-    run(0, 6);
+    take(0, {{0us, 3}, {1us, 4}, {1h, 6}});
     EXPECT_EQ(get(buffer(0, 5) + kStatusOffset, 1), std::string(1, '\0'));
 }
 
@@ -107,22 +102,14 @@ TEST_F(BlockRateTest, BytesOfReadsAndWritesWaitForTheirRate) {
     offer(0, 0, RequestType::In);
     offer(0, 1, RequestType::Out);
     offer(0, 2, RequestType::In);
-    run(0, 2);
-    SteppedClock::advance(511us);
-    run(0, 2);
-    SteppedClock::advance(1us);
-    run(0, 3);
+    take(0, {{0us, 2}, {511us, 2}, {1us, 3}});
 }
 
 TEST_F(BlockRateTest, ARequestLargerThanTheBurstGoesThroughAndOwesTheRest) {
     make({.bytes = {.rate = kRate, .burst = 512}});
     offer(0, 0, RequestType::In, 2048);
     offer(0, 1, RequestType::In, 2048);
-    run(0, 1);
-    SteppedClock::advance(2047us);
-    run(0, 1);
-    SteppedClock::advance(1us);
-    run(0, 2);
+    take(0, {{0us, 1}, {2047us, 1}, {1us, 2}});
 }
 
 TEST_F(BlockRateTest, AFlushIsAnOperationOfNoBytesAndAnIdIsNothing) {
@@ -135,9 +122,7 @@ TEST_F(BlockRateTest, AFlushIsAnOperationOfNoBytesAndAnIdIsNothing) {
     offer(0, 5, RequestType::In, 100);  // is refused
     run(0, 6);
     offer(0, 6, RequestType::Flush);
-    run(0, 6);
-    SteppedClock::advance(1us);
-    run(0, 7);
+    take(0, {{0us, 6}, {1us, 7}});
 }
 
 TEST_F(BlockRateTest, ZeroesCountAsBytesAndEachRangeAsAnOperation) {
@@ -145,11 +130,7 @@ TEST_F(BlockRateTest, ZeroesCountAsBytesAndEachRangeAsAnOperation) {
     offer_ranges(0, RequestType::Discard, 3);
     offer_ranges(1, RequestType::WriteZeroes, 1);
     offer(0, 2, RequestType::In);
-    run(0, 2);
-    SteppedClock::advance(511us);
-    run(0, 2);
-    SteppedClock::advance(1us);
-    run(0, 3);
+    take(0, {{0us, 2}, {511us, 2}, {1us, 3}});
 }
 
 TEST_F(BlockRateTest, QueuesTakeTurns) {
@@ -201,11 +182,7 @@ TEST_F(BlockRateTest, AResetFillsNoBucket) {
     for (std::uint16_t n = 0; n < 3; ++n) {
         offer(0, n, RequestType::In);
     }
-    run(0, 0);
-    SteppedClock::advance(1us);
-    run(0, 1);
-    SteppedClock::advance(1h);
-    run(0, 3);
+    take(0, {{0us, 0}, {1us, 1}, {1h, 3}});
 }
 
 TEST_F(BlockRateTest, WaitingNeedsNoAllocation) {
