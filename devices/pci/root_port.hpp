@@ -18,15 +18,15 @@ namespace cxlvm::pci {
 
 /// Red Hat's id for a generic root port, driven by its class.
 inline constexpr Identity kRootPortIdentity{
-    .vendor_id = 0x1b36, .device_id = 0x000c, .class_code = kClassPciBridge};
+    .vendor_id = 0x1b36, .device_id = 0x000c, .class_code = kClassPciBridge, .interrupt_pin = 1};
 
 /// Spec:       PCI Express Base Specification 6.0, 7.5.1.3 (type 1 header), 7.3.3 (configuration
 ///             requests through a bridge), 7.5.3 (PCI Express capability), 6.6.1 (resets), 6.1.4
 ///             (MSI).
 /// Implements: bus numbers, memory windows, Memory Space Enable and Bus Master Enable for what is
 ///             behind it, secondary bus reset, link disable, and a slot without hot-plug. D0 and
-///             D3hot. MSI with one vector, for which there is no cause as yet: no hot-plug, no
-///             error reporting, no power management events.
+///             D3hot. MSI with one vector and INTA#, for which there is no cause as yet: no
+///             hot-plug, no error reporting, no power management events.
 /// Deviates:   there is no I/O window. Of what functions below send, messages alone are held back.
 ///
 /// A port with one device behind it. The link is up while there is one, and neither a secondary bus

@@ -83,7 +83,7 @@ TEST_F(RootPortTest, FollowsTheHeaderOfTheStandardInEveryBit) {
         RegisterSpec{.offset = 0x30, .width = 4},
         RegisterSpec{.offset = 0x34, .width = 4, .reset = 0x40},
         RegisterSpec{.offset = 0x38, .width = 4},
-        RegisterSpec{.offset = 0x3c, .width = 2, .writable = 0xff},
+        RegisterSpec{.offset = 0x3c, .width = 2, .reset = 0x0100, .writable = 0xff},
         RegisterSpec{.offset = 0x3e, .width = 2, .writable = 0x43},
         // PCI Express (7.5.3), with a device behind the link and in the slot.
         RegisterSpec{.offset = 0x40, .width = 4, .reset = 0x0142'7c10},
