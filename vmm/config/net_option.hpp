@@ -72,7 +72,7 @@ inline constexpr VmKey kNet[] = {
      [](VmConfig& vm, const Value& value) { Nets::last(vm).vhost = parse_flag(value); },
      [](const VmConfig& vm) { return flag(Nets::shown(vm).vhost); }},
     {{"vhost-fd", Kind::Text, "N[:N]...", "none",
-      "the same, by descriptors of /dev/vhost-net: one for each pair of queues"},
+      "the same, by descriptors of /dev/vhost-net, one a pair"},
      [](VmConfig& vm, const Value& value) { Nets::last(vm).vhost_fds = parse_descriptors(value); },
      [](const VmConfig& vm) { return descriptors(Nets::shown(vm).vhost_fds); }},
     kBusKey<Nets>,

@@ -22,6 +22,7 @@ constexpr std::size_t kMostBridges = 16;
 struct Count {
     std::size_t devices = 0;
     std::size_t ports = 0;
+    std::string_view last_option{};  ///< by which the last device is given
 };
 
 Count count_on(const std::string& bridge, const std::vector<NamedPlace>& places) {
@@ -29,6 +30,7 @@ Count count_on(const std::string& bridge, const std::vector<NamedPlace>& places)
     for (const NamedPlace& one : places) {
         if (one.place.bus == bridge) {
             ++count.devices;
+            count.last_option = one.option;
             count.ports += one.place.root_port ? 1 : 0;
         }
     }
@@ -112,7 +114,7 @@ void check_places(const VmConfig& config) {
             io::throw_input(fmt::format(
                 "--{}: {} devices are more than the {} that the bus of a host bridge has room for; "
                 "give fewer, or put some on another with --host-bridge and bus",
-                config.nets.empty() ? "disk" : "net", count.devices, kMostDevices));
+                count.last_option, count.devices, kMostDevices));
         }
     }
     if (buses > kMostBuses) {

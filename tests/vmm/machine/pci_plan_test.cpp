@@ -103,7 +103,11 @@ TEST(PciPlan, RefusesMoreDevicesAndBusesThanThereAreNumbersFor) {
     config.disks.assign(31, disk("", true));
     EXPECT_NO_THROW(check_places(config));
     config.disks.push_back(disk(""));
-    expect_refused(config, "32 devices are more than the 31");
+    expect_refused(config, "--disk: 32 devices are more than the 31");
+    config.disks.pop_back();
+    config.rng.emplace();
+    expect_refused(config, "--rng: 32 devices are more than the 31");
+    config.rng.reset();
     config.disks.clear();
     for (int bridge = 0; bridge < 8; ++bridge) {
         const std::string id = std::to_string(bridge);
