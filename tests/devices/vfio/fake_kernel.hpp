@@ -272,8 +272,8 @@ class FakeKernel final : public Kernel {
         info.argsz = region.argsz != 0 ? region.argsz : static_cast<std::uint32_t>(whole);
         if (room >= whole) {
             info.cap_offset = region.first;
-            std::memcpy(reinterpret_cast<std::byte*>(argument) + sizeof(info),
-                        region.capabilities.data(), region.capabilities.size());
+            std::ranges::copy(region.capabilities,
+                              reinterpret_cast<std::byte*>(argument) + sizeof(info));
         }
         std::memcpy(reinterpret_cast<void*>(argument), &info, sizeof(info));
         return 0;
