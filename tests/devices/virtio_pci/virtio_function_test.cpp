@@ -4,9 +4,12 @@
 #include <gtest/gtest.h>
 #include <sys/eventfd.h>
 
+#include <array>
 #include <set>
+#include <vector>
 
 #include "tests/devices/virtio_pci/function_fixture.hpp"
+#include "tests/support/register_probe.hpp"
 
 namespace cxlvm::virtio {
 namespace {
@@ -73,6 +76,81 @@ TEST_F(FunctionTest, AnswersInItsBarUpToTheLastByteOfEachPiece) {
     EXPECT_FALSE(get(VirtioFunction::kBarSize - 1, 1));
     set_config(kCommand, 2, 0);
     EXPECT_FALSE(get(kCommonBase + 18, 2));
+}
+
+TEST_F(FunctionTest, FollowsTheStandardsInEveryBitOfItsConfigurationSpace) {
+    const std::uint64_t config_size = device_.initial_config().size();
+    // clang-format off
+    const std::vector<RegisterSpec> table = {
+        {.offset = 0x00, .width = 4, .reset = 0x1042'1af4},
+        {.offset = 0x04, .width = 2, .writable = 0x0547},
+        {.offset = 0x06, .width = 2, .reset = 0x0010, .w1c = 0xf900},
+        {.offset = 0x08, .width = 4, .reset = 0x0180'0001},
+        {.offset = 0x0c, .width = 4, .writable = 0xff},
+        {.offset = 0x10, .width = 4, .reset = 0x4, .writable = 0xffff'8000},
+        {.offset = 0x14, .width = 4, .writable = 0xffff'ffff},
+        {.offset = 0x2c, .width = 4, .reset = 0x0040'1af4},
+        {.offset = 0x34, .width = 4, .reset = 0x40},
+        {.offset = 0x3c, .width = 4, .reset = 0x0100, .writable = 0xff},
+        // MSI-X (PCI Express 6.0, 7.7.2).
+        {.offset = 0x40, .width = 2, .reset = 0x4c11},
+        {.offset = 0x42, .width = 2, .reset = 0x3, .writable = 0xc000},
+        {.offset = 0x44, .width = 4, .reset = VirtioFunction::kMsixTable},
+        {.offset = 0x48, .width = 4, .reset = VirtioFunction::kMsixPba},
+        // Structures of virtio (virtio 1.2, 4.1.4), the window by configuration space first.
+        {.offset = 0x4c, .width = 4, .reset = 0x0514'6009},
+        {.offset = 0x50, .width = 4, .writable = 0xff},
+        {.offset = 0x54, .width = 4, .writable = 0xffff'ffff},
+        {.offset = 0x58, .width = 4, .writable = 0xffff'ffff},
+        {.offset = 0x60, .width = 4, .reset = 0x0110'7009},
+        {.offset = 0x68, .width = 4, .reset = kCommonBase},
+        {.offset = 0x6c, .width = 4, .reset = kCommonSize},
+        {.offset = 0x70, .width = 4, .reset = 0x0310'8009},
+        {.offset = 0x78, .width = 4, .reset = kIsrBase},
+        {.offset = 0x7c, .width = 4, .reset = 1},
+        {.offset = 0x80, .width = 4, .reset = 0x0410'9009},
+        {.offset = 0x88, .width = 4, .reset = kDeviceConfigBase},
+        {.offset = 0x8c, .width = 4, .reset = config_size},
+        {.offset = 0x90, .width = 4, .reset = 0x0214'a409},
+        {.offset = 0x98, .width = 4, .reset = kNotifyBase},
+        {.offset = 0x9c, .width = 4, .reset = 3 * 4},
+        {.offset = 0xa0, .width = 4, .reset = 4},
+        // Power management and PCI Express (PCI Express 6.0, 7.5.2 and 7.5.3).
+        {.offset = 0xa4, .width = 4, .reset = 0x0003'ac01},
+        {.offset = 0xac, .width = 4, .reset = 0x0092'0010},
+        {.offset = 0xb0, .width = 4, .reset = 0x1000'8000},
+        {.offset = 0xb6, .width = 2, .w1c = 0xf},
+        {.offset = 0xd0, .width = 4, .reset = 0x10},
+        {.offset = 0xd4, .width = 4, .writable = 0x10},
+    };
+    // clang-format on
+    test::RegisterProbe probe(function_, [&] { function_.reset(); });
+    probe.sweep(table);
+    // The window's data, the power state, and what orders a reset are no plain registers.
+    constexpr std::array kOthers = {std::uint32_t{0x5c}, std::uint32_t{0xa8}, std::uint32_t{0xb4}};
+    probe.sweep(test::reserved_dwords(table, kOthers, pci::kConfigSpaceSize));
+}
+
+TEST_F(FunctionTest, TakesNoAccessOfItsBarThatLeavesAPiece) {
+    place();
+    const auto lies_in = [](std::uint64_t offset, std::size_t size, std::uint64_t base,
+                            std::uint64_t bytes) {
+        return offset >= base && offset + size <= base + bytes;
+    };
+    for (const std::size_t size : {1U, 2U, 4U, 8U}) {
+        unsigned taken = 0;
+        for (std::uint64_t offset = 0; offset < VirtioFunction::kBarSize + 8; ++offset) {
+            const bool inside =
+                lies_in(offset, size, 0, kTransportSize) ||
+                lies_in(offset, size, VirtioFunction::kMsixTable, pci::Msix::table_size(4)) ||
+                lies_in(offset, size, VirtioFunction::kMsixPba, pci::Msix::pba_size(4));
+            if (get(offset, size)) {
+                ++taken;
+                ASSERT_TRUE(inside) << std::hex << offset << ", size " << size;
+            }
+        }
+        EXPECT_GT(taken, 0U) << size;
+    }
 }
 
 TEST_F(FunctionTest, HasADoorbellForEachQueueWhileItDecodes) {
