@@ -44,8 +44,7 @@ BlockQueue::BlockQueue(std::uint16_t number, unsigned depth, const QueueWiring& 
 }
 
 BlockQueue::~BlockQueue() {
-    wiring_.loop.withdraw(wake_task_);
-    wiring_.loop.withdraw(announce_task_);
+    wiring_.loop.withdraw(round_task_);
     io::check(free_.size() + (held_ != nullptr ? 1 : 0) == slots_.size(),
               "a disk was destroyed with requests in flight");
 }
@@ -56,14 +55,14 @@ void BlockQueue::open(const QueueSession& session) noexcept {
 }
 
 void BlockQueue::wake() noexcept {
-    if (!wake_posted_.exchange(true)) {
-        wiring_.loop.post(wake_task_);
+    if (!round_posted_.exchange(true)) {
+        wiring_.loop.post(round_task_);
     }
 }
 
 void BlockQueue::close() noexcept {
     open_.store(false, std::memory_order_relaxed);
-    starved_ = false;
+    ended_ = false;
     if (Slot* const slot = std::exchange(held_, nullptr)) {
         wiring_.throttle.leave(turn_);
         free_.push_back(slot);
@@ -77,11 +76,21 @@ bool BlockQueue::quiet() const noexcept {
     return !open_.load(std::memory_order_relaxed) && free_.size() == slots_.size();
 }
 
-void BlockQueue::on_wake() noexcept {
+void BlockQueue::on_round() noexcept {
     // Before the ring is looked at: whoever comes later posts again.
-    wake_posted_.store(false);
+    round_posted_.store(false);
     if (open_.load(std::memory_order_acquire)) {
+        announce();
         serve();
+    }
+}
+
+void BlockQueue::announce() noexcept {
+    if (std::exchange(ended_, false)) {
+        session_.ring->publish();
+        if (session_.ring->should_notify()) {
+            session_.host->notify_queue(number_);
+        }
     }
 }
 
@@ -89,14 +98,11 @@ void BlockQueue::serve() noexcept {
     SplitQueue& ring = *session_.ring;
     // A driver whose requests need no I/O could keep us here for ever: then the loop's other work
     // comes first.
-    unsigned budget = ring.max_size();
+    const unsigned budget = ring.max_size();
     do {
         ring.disable_kicks();
-        while (held_ == nullptr && !free_.empty()) {
-            if (budget-- == 0) {
-                wake();
-                return;
-            }
+        unsigned taken = 0;
+        for (; taken != budget && held_ == nullptr && !free_.empty(); ++taken) {
             const auto chain = ring.pop();
             if (!chain) {
                 break;
@@ -107,11 +113,12 @@ void BlockQueue::serve() noexcept {
             session_.host->fail(describe(ring.error()));
             return;
         }
-        if (held_ != nullptr) {
+        if (taken != 0) {
+            wake();
             return;
         }
-        if (free_.empty()) {
-            starved_ = true;
+        // The throttle's turn or a request that ends goes on with this.
+        if (held_ != nullptr || free_.empty()) {
             return;
         }
     } while (ring.enable_kicks());
@@ -184,25 +191,8 @@ void BlockQueue::end(Slot& slot, RequestStatus status) noexcept {
     }
     session_.ring->put(slot.head, written);
     free_.push_back(&slot);
-    if (!announce_posted_) {
-        announce_posted_ = true;
-        wiring_.loop.post(announce_task_);
-    }
-}
-
-void BlockQueue::on_announce() noexcept {
-    announce_posted_ = false;
-    if (!open_.load(std::memory_order_acquire)) {
-        return;
-    }
-    session_.ring->publish();
-    if (session_.ring->should_notify()) {
-        session_.host->notify_queue(number_);
-    }
-    if (starved_) {
-        starved_ = false;
-        serve();
-    }
+    ended_ = true;
+    wake();
 }
 
 void BlockQueue::report(const RequestRunner::Failure& failure) noexcept {

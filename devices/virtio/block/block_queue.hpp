@@ -38,8 +38,9 @@ struct QueueSession {
 };
 
 /// The requests of one virtqueue: taken from the ring on the loop, carried out there, a bounded
-/// number at once, and given back in the order in which they end. Interrupts are sent for batches:
-/// what ends in one round of the loop is announced once.
+/// number at once, and given back in the order in which they end. Batches form on both sides: what
+/// ends in one round of the loop is announced once, and the driver is asked for a notification only
+/// when a round has found nothing new, not while the kernel is given what came before.
 class BlockQueue final : private RequestRunner::Owner {
   public:
     /// At most `depth` requests are in flight; what the driver has beyond that, and beyond one that
@@ -78,9 +79,11 @@ class BlockQueue final : private RequestRunner::Owner {
     };
 
     void request_done(RequestRunner& runner, RequestStatus status, int error) noexcept override;
-    void on_wake() noexcept;
-    void on_announce() noexcept;
-    /// Takes chains and starts them while there are both chains and free slots.
+    void on_round() noexcept;
+    /// Gives back what has ended.
+    void announce() noexcept;
+    /// Takes chains and starts them while there are both chains and free slots. Asks for
+    /// notifications, or has another round follow.
     void serve() noexcept;
     void begin(const Chain& chain) noexcept;
     void run(Slot& slot) noexcept;
@@ -95,16 +98,14 @@ class BlockQueue final : private RequestRunner::Owner {
     const QueueWiring wiring_;
     io::Task::Function quiet_function_ = nullptr;
     void* quiet_object_ = nullptr;
-    io::Task wake_task_{io::Task::to<&BlockQueue::on_wake>(*this)};
-    io::Task announce_task_{io::Task::to<&BlockQueue::on_announce>(*this)};
+    io::Task round_task_{io::Task::to<&BlockQueue::on_round>(*this)};
     // State.
     std::atomic<bool> open_{false};
-    std::atomic<bool> wake_posted_{false};
+    std::atomic<bool> round_posted_{false};
     /// Written while closed, read while open.
     QueueSession session_;
     // The loop's thread.
-    bool announce_posted_ = false;
-    bool starved_ = false;  ///< there may be chains, and there was no free slot
+    bool ended_ = false;  ///< something has, and was not announced
     std::vector<std::unique_ptr<Slot>> slots_;
     std::vector<Slot*> free_;
     Slot* held_ = nullptr;  ///< waits for the throttle, and no chain is taken meanwhile

@@ -268,6 +268,19 @@ TEST_F(BlockDeviceTest, MoreRequestsThanItTakesAtOnceAreAllServed) {
     }
 }
 
+TEST_F(BlockDeviceTest, WhatComesWhileItWorksNeedsNoNotification) {
+    offer(0, RequestType::In, 0, 512);
+    device_->queue_notified(0);
+    loop_.run_ready();
+    for (std::uint16_t n = 1; n < 10; ++n) {
+        ASSERT_EQ(driver_->used_flags(), kUsedNoNotify);
+        offer(n, RequestType::In, n, 512);
+        loop_.run_ready();
+    }
+    ASSERT_TRUE(serve_until(loop_, [&] { return driver_->used_index() == 10; }));
+    EXPECT_TRUE(serve_until(loop_, [&] { return driver_->used_flags() == 0; }));
+}
+
 TEST_F(BlockDeviceTest, RequestsNeedNoAllocation) {
     offer(0, RequestType::In, 0, 512);
     serve(1);
