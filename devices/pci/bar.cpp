@@ -17,15 +17,29 @@ constexpr std::uint64_t kLargestMemory32 = std::uint64_t{1} << 31;
 
 [[nodiscard]] RegisterSpec register_of(const BarSpec& bar) noexcept {
     const bool wide = bar.kind == BarKind::Memory64;
-    const auto flags = Register<std::uint64_t>{}
-                           .with(kBarType, wide ? kBarType64 : std::uint8_t{0})
-                           .with(kBarPrefetchable, bar.prefetchable);
+    const auto flags = bar.kind == BarKind::Ports
+                           ? Register<std::uint64_t>{}.with(kBarIo, true)
+                           : Register<std::uint64_t>{}
+                                 .with(kBarType, wide ? kBarType64 : std::uint8_t{0})
+                                 .with(kBarPrefetchable, bar.prefetchable);
     // The bits below the size are not there, which is how a guest finds the size.
     const std::uint64_t address = ~(bar.size - 1);
     return {.offset = io::to_underlying(ConfigOffset::Bar0) + 4U * bar.index,
             .width = static_cast<std::uint8_t>(wide ? 8 : 4),
             .reset = flags.raw,
             .writable = wide ? address : address & std::numeric_limits<std::uint32_t>::max()};
+}
+
+void check_size(const BarSpec& bar) noexcept {
+    io::check(io::is_power_of_two(bar.size), "Bars: a size is no power of two");
+    if (bar.kind == BarKind::Ports) {
+        io::check(bar.size >= kIoBarMinimumSize && bar.size <= kIoBarMaximumSize,
+                  "Bars: a size of ports is below 4 or above 256");
+        return;
+    }
+    io::check(bar.size >= kBarMinimumSize, "Bars: a size is below 16 bytes");
+    io::check(bar.kind == BarKind::Memory64 || bar.size <= kLargestMemory32,
+              "Bars: a size does not fit into 32 bits");
 }
 
 void check_pieces(const BarSpec& bar) noexcept {
@@ -36,7 +50,8 @@ void check_pieces(const BarSpec& bar) noexcept {
                       piece.region.size() <= bar.size - piece.offset,
                   "Bars: a piece leaves its BAR, overlaps another or is out of order");
         io::check(!piece.region.is_memory() ||
-                      io::is_aligned<std::uint64_t>(piece.offset | bar.size, io::page_size()),
+                      (bar.kind != BarKind::Ports &&
+                       io::is_aligned<std::uint64_t>(piece.offset | bar.size, io::page_size())),
                   "Bars: memory in a BAR is not at whole pages");
         end = piece.offset + piece.region.size();
     }
@@ -46,10 +61,7 @@ void check_bar(const BarSpec& bar, std::size_t count) noexcept {
     const std::size_t slots = bar.kind == BarKind::Memory64 ? 2 : 1;
     io::check(bar.index < count && slots <= count - bar.index,
               "Bars: there is no BAR of this index");
-    io::check(io::is_power_of_two(bar.size) && bar.size >= kBarMinimumSize,
-              "Bars: a size is no power of two, or below 16 bytes");
-    io::check(bar.kind == BarKind::Memory64 || bar.size <= kLargestMemory32,
-              "Bars: a size does not fit into 32 bits");
+    check_size(bar);
     check_pieces(bar);
 }
 

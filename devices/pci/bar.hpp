@@ -14,8 +14,8 @@ namespace cxlvm::pci {
 
 class BarMapper;
 
-/// A part of what a base address register decodes: trapped or memory. The region is the function's
-/// and outlives its Bars.
+/// A part of what a base address register decodes: trapped or, but for ports, memory. The region is
+/// the function's and outlives its Bars.
 struct BarPiece {
     std::uint64_t offset;  ///< from the BAR's base, in bytes
     Region& region;
@@ -24,13 +24,14 @@ struct BarPiece {
 enum class BarKind : std::uint8_t {
     Memory32,
     Memory64,  ///< takes the register of the next index too
+    Ports,
 };
 
 /// A base address register and what lies behind it.
 struct BarSpec {
     std::uint8_t index = 0;  ///< 0 to 5
     BarKind kind = BarKind::Memory32;
-    std::uint64_t size = 0;  ///< bytes: a power of two, 16 or more
+    std::uint64_t size = 0;  ///< bytes: a power of two, 16 or more; of ports 4 to 256
     bool prefetchable = false;
     /// In ascending order, within the BAR, without overlap; memory at whole pages. What lies in
     /// between answers to nobody.
@@ -38,9 +39,10 @@ struct BarSpec {
 };
 
 /// Spec:       PCI Express Base Specification 6.0, 7.5.1.2.1 (base address registers).
-/// Implements: memory BARs of 32 and 64 bits, sizing, relocation, and the decoding that Memory
-///             Space Enable switches. In D3hot nothing is decoded (5.3.1.4.1). Behind a port, a
-///             BAR answers at what the port passes on (7.5.1.3.8, 7.5.1.3.9).
+/// Implements: memory BARs of 32 and 64 bits and I/O BARs, sizing, relocation, and the decoding
+///             that Memory and I/O Space Enable switch. In D3hot nothing is decoded (5.3.1.4.1).
+///             Behind a port, a BAR answers at what the port passes on (7.5.1.3.8, 7.5.1.3.9):
+///             an I/O BAR nowhere, since our ports have no I/O window (7.5.1.3.6).
 /// Deviates:   memory pieces may stay reachable while decoding, or a port's, is off (see
 ///             BarMapper). A BAR that a port passes on in part is not reached at all.
 ///

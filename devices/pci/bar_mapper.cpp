@@ -6,10 +6,21 @@
 #include <optional>
 
 #include "io/bits.hpp"
+#include "io/error.hpp"
 
 namespace cxlvm::pci {
 
+namespace {
+
+constexpr Gpa kLastPort{0xffff};
+
+}  // namespace
+
 void BarMapper::join(Bars& bars) noexcept {
+    for (const Bar& bar : bars.bars_) {
+        io::check(bar.spec.kind != BarKind::Ports || ports_ != nullptr,
+                  "BarMapper: an I/O BAR where there are no ports");
+    }
     const io::MutexLock lock(mutex_);
     members_.push_back(bars);
 }
@@ -51,12 +62,13 @@ void BarMapper::apply(Bars& bars, bool keep) noexcept {
 
 void BarMapper::read_registers(Bars& bars) noexcept {
     struct Snapshot {
-        bool decodes = false;
+        bool memory = false;
+        bool ports = false;
         std::array<std::uint32_t, kBarCount> bar{};
     };
     // At once: a decode bit of before a write must not meet an address of after it.
     const auto registers = bars.function_.with_config([](const ConfigSpace& config) {
-        Snapshot snapshot{.decodes = config.decodes_memory()};
+        Snapshot snapshot{.memory = config.decodes_memory(), .ports = config.decodes_ports()};
         for (std::size_t i = 0; i < kBarCount; ++i) {
             snapshot.bar[i] =
                 config.registers().get32(io::to_underlying(ConfigOffset::Bar0) + 4 * i);
@@ -70,23 +82,31 @@ void BarMapper::read_registers(Bars& bars) noexcept {
         }
         base = io::align_down(base, bar.spec.size);
         const auto range = GpaRange::of(Gpa(base), bar.spec.size);
-        const bool is_place = base != 0 && range && range->last() <= last_;
-        const bool answers =
-            registers.decodes && (!is_place || bars.function_.is_reached_at(*range));
+        const bool ports = bar.spec.kind == BarKind::Ports;
+        const bool is_place = base != 0 && range && range->last() <= (ports ? kLastPort : last_);
+        const bool passed_on = ports ? !bars.function_.is_behind_port()
+                                     : !is_place || bars.function_.is_reached_at(*range);
+        const bool answers = (ports ? registers.ports : registers.memory) && passed_on;
         bar.wanted = answers && is_place ? range : std::nullopt;
         bar.withheld = !answers;
     }
+}
+
+AddressSpace& BarMapper::space_of(const Bar& bar) const noexcept {
+    return bar.spec.kind == BarKind::Ports ? *ports_ : memory_;
 }
 
 void BarMapper::place(Bar& bar) noexcept {
     if (!bar.wanted || bar.complete) {
         return;
     }
-    evict(*bar.wanted);
+    if (bar.spec.kind != BarKind::Ports) {
+        evict(*bar.wanted);
+    }
     bar.placed = bar.wanted;
     for (const BarPiece& piece : bar.spec.pieces) {
         if (!piece.region.mapped() &&
-            space_.map(piece.region, bar.wanted->base().value() + piece.offset)) {
+            space_of(bar).map(piece.region, bar.wanted->base().value() + piece.offset)) {
             withdraw(bar);
             return;
         }
@@ -106,7 +126,7 @@ void BarMapper::evict(GpaRange range) noexcept {
 
 void BarMapper::withdraw(Bar& bar) noexcept {
     for (const BarPiece& piece : bar.spec.pieces) {
-        space_.unmap(piece.region);
+        space_of(bar).unmap(piece.region);
     }
     bar.placed.reset();
     bar.complete = false;
@@ -118,7 +138,7 @@ void BarMapper::withdraw_trapped(Bar& bar) noexcept {
         if (piece.region.is_memory()) {
             kept = true;
         } else {
-            space_.unmap(piece.region);
+            space_of(bar).unmap(piece.region);
         }
     }
     if (!kept) {

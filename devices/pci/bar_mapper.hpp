@@ -11,10 +11,10 @@
 
 namespace cxlvm::pci {
 
-/// Maps the base addresses of all functions into an address space, as the guest programs them.
+/// Maps the base addresses of all functions into the address spaces, as the guest programs them.
 ///
-/// A BAR is *wanted* at the place that its register names while the function decodes memory and the
-/// ports above pass that on, if it is a place at all: not 0, and within the guest physical space.
+/// A BAR is *wanted* at the place that its register names while the function decodes its kind and
+/// the ports above pass that on, if it is a place at all: not 0, and within the address space.
 /// It is mapped as a whole or, where something else lies already, not at all; it is then tried
 /// again whenever a BAR changes.
 ///
@@ -27,9 +27,10 @@ namespace cxlvm::pci {
 /// Any thread. Nothing here allocates, apart from the set-up of Bars.
 class BarMapper {
   public:
-    /// `space` is guest physical memory and `last` its last address; both outlive this.
-    BarMapper(AddressSpace& space, Gpa last, io::Log& log) noexcept
-        : last_(last), space_(space), log_(log) {}
+    /// Guest physical memory, its last address, and the I/O ports; all outlive this. Without ports
+    /// there can be no I/O BARs.
+    BarMapper(AddressSpace& memory, Gpa last, io::Log& log, AddressSpace* ports = nullptr) noexcept
+        : last_(last), memory_(memory), ports_(ports), log_(log) {}
     BarMapper(const BarMapper&) = delete;
     BarMapper& operator=(const BarMapper&) = delete;
     /// All Bars are gone.
@@ -50,6 +51,7 @@ class BarMapper {
 
     /// Notes where the registers want the BARs.
     void read_registers(Bars& bars) noexcept CXLVM_REQUIRES(mutex_);
+    [[nodiscard]] AddressSpace& space_of(const Bar& bar) const noexcept;
     void place(Bar& bar) noexcept CXLVM_REQUIRES(mutex_);
     void evict(GpaRange range) noexcept CXLVM_REQUIRES(mutex_);
     void withdraw(Bar& bar) noexcept CXLVM_REQUIRES(mutex_);
@@ -59,7 +61,8 @@ class BarMapper {
     // Configuration.
     const Gpa last_;
     // Wiring.
-    AddressSpace& space_;
+    AddressSpace& memory_;
+    AddressSpace* const ports_;
     io::Log& log_;
     // Accounting.
     io::RateLimit oddities_;

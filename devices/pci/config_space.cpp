@@ -216,6 +216,10 @@ bool ConfigSpace::decodes_memory() const noexcept {
     return awake() && command().get(kCommandMemory);
 }
 
+bool ConfigSpace::decodes_ports() const noexcept {
+    return awake() && command().get(kCommandIo);
+}
+
 bool ConfigSpace::masters_bus() const noexcept {
     return awake() && command().get(kCommandBusMaster);
 }

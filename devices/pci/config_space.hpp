@@ -73,6 +73,8 @@ class ConfigSpace {
     [[nodiscard]] bool awake() const noexcept;
     /// Whether it answers to memory requests: Memory Space Enable (7.5.1.1.3).
     [[nodiscard]] bool decodes_memory() const noexcept;
+    /// Whether it answers to I/O requests: I/O Space Enable (7.5.1.1.3).
+    [[nodiscard]] bool decodes_ports() const noexcept;
     /// Whether it may write to memory, messages of interrupts included: Bus Master Enable
     /// (7.5.1.1.3).
     [[nodiscard]] bool masters_bus() const noexcept;

@@ -68,6 +68,7 @@ class PciFunction : public Device {
     /// What is above: the port that leads to the function's bus, nullptr on a root bus. The bus
     /// sets it, at set-up.
     void set_upstream(RootPort* port) noexcept { upstream_ = port; }
+    [[nodiscard]] bool is_behind_port() const noexcept { return upstream_ != nullptr; }
     /// Whether the ports above pass memory requests for `range` down to the function. Not with the
     /// function's lock held.
     [[nodiscard]] bool is_reached_at(GpaRange range) const noexcept;

@@ -68,6 +68,9 @@ inline constexpr Field<bool, 7, 7> kHeaderMultiFunction;
 // Base address registers (7.5.1.2.1).
 inline constexpr std::size_t kBarCount = 6;
 inline constexpr std::uint64_t kBarMinimumSize = 16;
+inline constexpr std::uint64_t kIoBarMinimumSize = 4;
+inline constexpr std::uint64_t kIoBarMaximumSize = 256;
+inline constexpr Field<bool, 0, 0> kBarIo;  ///< ports, and no type or prefetchability
 inline constexpr Field<std::uint8_t, 2, 1> kBarType;
 inline constexpr std::uint8_t kBarType64 = 0b10;  ///< anywhere in 64 bits; 0: within 32 bits
 inline constexpr Field<bool, 3, 3> kBarPrefetchable;

@@ -29,8 +29,10 @@ QueueDoorbells::QueueDoorbells(Transport& transport, io::EventLoop& loop, io::Lo
     : transport_(transport), loop_(loop), log_(log) {
     for (std::uint16_t queue = 0; queue < transport.queues(); ++queue) {
         bells_.push_back(std::make_unique<Bell>(*this, queue));
-        doorbells_.push_back({.offset = kNotifyBase + std::uint64_t{kNotifyMultiplier} * queue,
-                              .eventfd = bells_.back()->event.fd()});
+        const std::uint64_t offset = std::uint64_t{kNotifyMultiplier} * queue;
+        const int event = bells_.back()->event.fd();
+        doorbells_.push_back({.offset = kNotifyBase + offset, .eventfd = event});
+        port_doorbells_.push_back({.offset = offset, .eventfd = event});
     }
 }
 

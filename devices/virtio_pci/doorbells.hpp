@@ -28,6 +28,10 @@ class QueueDoorbells {
 
     /// At the offsets of the transport's registers; they live as long as this.
     [[nodiscard]] std::span<const Doorbell> doorbells() const noexcept { return doorbells_; }
+    /// The same at the offsets of NotifyPorts.
+    [[nodiscard]] std::span<const Doorbell> port_doorbells() const noexcept {
+        return port_doorbells_;
+    }
 
     // The loop's thread.
     /// Listens until stop(), or until the loop ends. Where the host refuses that, it says so once
@@ -68,6 +72,7 @@ class QueueDoorbells {
     io::Log& log_;
     std::vector<std::unique_ptr<Bell>> bells_;
     std::vector<Doorbell> doorbells_;
+    std::vector<Doorbell> port_doorbells_;
     // State: the loop's thread.
     bool listening_ = false;
     bool complained_ = false;

@@ -48,6 +48,7 @@ struct Structure {
     PciCapability type;
     std::uint64_t offset;
     std::uint64_t length;
+    std::uint8_t bar = VirtioFunction::kBar;
 };
 
 void add_structure(pci::PciFunction& function, const Structure& structure) {
@@ -56,7 +57,7 @@ void add_structure(pci::PciFunction& function, const Structure& structure) {
     std::vector<RegisterSpec> body{
         {.offset = kPciCapLength, .width = 1, .reset = size},
         {.offset = kPciCapType, .width = 1, .reset = io::to_underlying(structure.type)},
-        {.offset = kPciCapBar, .width = 1, .reset = VirtioFunction::kBar},
+        {.offset = kPciCapBar, .width = 1, .reset = structure.bar},
         {.offset = kPciCapOffset, .width = 4, .reset = structure.offset},
         {.offset = kPciCapRegionLength, .width = 4, .reset = structure.length}};
     if (notify) {
@@ -67,7 +68,7 @@ void add_structure(pci::PciFunction& function, const Structure& structure) {
     });
 }
 
-void add_structures(pci::PciFunction& function, const Transport& transport) {
+void add_structures(pci::PciFunction& function, const Transport& transport, bool has_ports) {
     add_structure(function, {PciCapability::Common, kCommonBase, kCommonSize});
     add_structure(function, {PciCapability::Isr, kIsrBase, 1});
     // Which is optional for a device that has no configuration space (4.1.4.6).
@@ -75,8 +76,12 @@ void add_structures(pci::PciFunction& function, const Transport& transport) {
         add_structure(function,
                       {PciCapability::Device, kDeviceConfigBase, transport.config_size()});
     }
-    add_structure(function, {PciCapability::Notify, kNotifyBase,
-                             std::uint64_t{kNotifyMultiplier} * transport.queues()});
+    const std::uint64_t notify_length = std::uint64_t{kNotifyMultiplier} * transport.queues();
+    if (has_ports) {
+        add_structure(function,
+                      {PciCapability::Notify, 0, notify_length, VirtioFunction::kNotifyBar});
+    }
+    add_structure(function, {PciCapability::Notify, kNotifyBase, notify_length});
 }
 
 std::uint16_t checked_vectors(const VirtioDevice& device, const FunctionWiring& wiring) {
@@ -99,20 +104,35 @@ VirtioFunction::VirtioFunction(VirtioDevice& device, const FunctionWiring& wirin
       pin_(*this, wiring.pin),
       transport_(device, wiring.memory, *this, wiring.log),
       doorbells_(transport_, wiring.loop, wiring.log),
+      notify_ports_(transport_),
       window_(*this, kBar, kTransportSize, transport_),
       doorbells_stopped_task_(io::Task::to<&VirtioFunction::on_doorbells_stopped>(*this)),
       reset_ended_task_(io::Task::to<&VirtioFunction::on_reset_ended>(*this)),
       registers_(device.name(), kTransportSize, transport_, doorbells_.doorbells()),
       msix_table_("MSI-X table", pci::Msix::table_size(vectors_), msix_.table()),
       msix_pba_("MSI-X pending bits", pci::Msix::pba_size(vectors_), msix_.pba()),
-      bars_(*this, wiring.bars,
-            {{.index = kBar,
-              .kind = pci::BarKind::Memory64,
-              .size = kBarSize,
-              .pieces = {{0, registers_}, {kMsixTable, msix_table_}, {kMsixPba, msix_pba_}}}}) {
-    add_structures(*this, transport_);
+      bars_(*this, wiring.bars, bar_specs(wiring.has_ports)) {
+    add_structures(*this, transport_, notify_region_.has_value());
     pci::add_power_management(*this);
     pci::add_express_with_reset(*this, wiring.type);
+}
+
+std::vector<pci::BarSpec> VirtioFunction::bar_specs(bool has_ports) {
+    std::vector<pci::BarSpec> bars{
+        {.index = kBar,
+         .kind = pci::BarKind::Memory64,
+         .size = kBarSize,
+         .pieces = {{0, registers_}, {kMsixTable, msix_table_}, {kMsixPba, msix_pba_}}}};
+    const std::uint64_t ports = NotifyPorts::size_for(transport_.queues());
+    if (has_ports && ports != 0) {
+        notify_region_.emplace("virtqueue notifications", ports, notify_ports_,
+                               doorbells_.port_doorbells());
+        bars.push_back({.index = kNotifyBar,
+                        .kind = pci::BarKind::Ports,
+                        .size = ports,
+                        .pieces = {{0, *notify_region_}}});
+    }
+    return bars;
 }
 
 VirtioFunction::~VirtioFunction() {

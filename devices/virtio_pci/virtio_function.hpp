@@ -4,6 +4,7 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -20,6 +21,7 @@
 #include "devices/virtio/transport.hpp"
 #include "devices/virtio_pci/access_window.hpp"
 #include "devices/virtio_pci/doorbells.hpp"
+#include "devices/virtio_pci/notify_ports.hpp"
 #include "io/event_loop.hpp"
 #include "io/log.hpp"
 #include "io/mutex.hpp"
@@ -35,6 +37,8 @@ struct FunctionWiring {
     IrqLine& pin;  ///< INTA#
     /// Integrated into the root complex, or an endpoint behind a port.
     pci::PortType type = pci::PortType::Integrated;
+    /// I/O requests reach the function, and ports are to be had for it.
+    bool has_ports = false;
     std::span<MsiVector* const> vectors;  ///< VirtioFunction::vectors_of() many
     io::EventLoop& loop;
     io::Log& log;
@@ -43,7 +47,9 @@ struct FunctionWiring {
 /// Spec:       virtio 1.2, 4.1 (virtio over PCI bus).
 /// Implements: a modern device as an endpoint, integrated into the root complex or behind a port:
 ///             all structures in one BAR of 64 bits, MSI-X with a vector for each queue and one for
-///             configuration changes, INTx while MSI-X is off; function level reset.
+///             configuration changes, INTx while MSI-X is off; function level reset. Where I/O
+///             requests reach it, the notifications are I/O ports too, and those are named first
+///             (4.1.4: a driver takes the first that it can use).
 /// Deviates:   guest memory is accessed whatever Bus Master Enable says; messages are held back.
 ///
 /// One device on a PCI bus, with its transport. Built before a vCPU runs; destroyed when none does,
@@ -53,6 +59,7 @@ class VirtioFunction final : public pci::PciFunction, private TransportInterrupt
     /// The BAR with everything in it: the transport's registers, then those of MSI-X.
     static constexpr std::uint8_t kBar = 0;
     static constexpr std::uint64_t kBarSize = 0x8000;
+    static constexpr std::uint8_t kNotifyBar = 2;
     static constexpr std::uint32_t kMsixTable = 0x4000;
     static constexpr std::uint32_t kMsixPba = 0x6000;
     static constexpr std::size_t kMostVectors = (kMsixPba - kMsixTable) / pci::kMsixEntrySize;
@@ -96,6 +103,7 @@ class VirtioFunction final : public pci::PciFunction, private TransportInterrupt
     void config_reading(std::uint64_t offset, std::size_t size) noexcept override;
     void config_written(std::uint64_t offset, std::size_t size) noexcept override;
 
+    [[nodiscard]] std::vector<pci::BarSpec> bar_specs(bool has_ports);
     void settle_pin() noexcept CXLVM_EXCLUDES(pin_mutex_);
     void on_doorbells_stopped() noexcept;
     void on_reset_ended() noexcept;
@@ -114,6 +122,7 @@ class VirtioFunction final : public pci::PciFunction, private TransportInterrupt
     bool interrupt_ CXLVM_GUARDED_BY(pin_mutex_) = false;  ///< the transport's interrupt status
     Transport transport_;
     QueueDoorbells doorbells_;
+    NotifyPorts notify_ports_;
     AccessWindow window_;
     std::atomic<bool> msix_was_enabled_{false};
     // How it ends.
@@ -124,6 +133,7 @@ class VirtioFunction final : public pci::PciFunction, private TransportInterrupt
     io::Task reset_ended_task_;
     // What the guest reaches.
     Region registers_;
+    std::optional<Region> notify_region_;
     Region msix_table_;
     Region msix_pba_;
     pci::Bars bars_;

@@ -72,7 +72,7 @@ Term port_windows() {
                  io_window(0, layout::kPciConfigPort - 1), io_window(kAfterConfig, 0xffff)};
 }
 
-/// All are of one segment group; the first one has the I/O ports, which no device here uses.
+/// All are of one segment group; the first one has the I/O ports.
 Term pci_host_bridge(std::size_t index, const HostBridge& bridge) {
     return device(
         fmt::format("PCI{:X}", index),

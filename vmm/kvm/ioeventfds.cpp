@@ -4,12 +4,13 @@
 namespace cxlvm {
 
 std::error_code IoEventFds::connect(Gpa address, int eventfd) noexcept {
-    return {vm_.assign_ioeventfd(address.value(), eventfd), std::system_category()};
+    return {vm_.assign_ioeventfd(address.value(), eventfd, space_ == Space::Ports),
+            std::system_category()};
 }
 
 void IoEventFds::disconnect(Gpa address, int eventfd) noexcept {
     // ENOENT for one that KVM refused: it is not there either way.
-    static_cast<void>(vm_.remove_ioeventfd(address.value(), eventfd));
+    static_cast<void>(vm_.remove_ioeventfd(address.value(), eventfd, space_ == Space::Ports));
 }
 
 }  // namespace cxlvm

@@ -227,18 +227,20 @@ int KvmVm::remove_irqfd(int eventfd, std::uint32_t gsi) const noexcept {
     return errno_of(fd_, KVM_IRQFD, &irqfd);
 }
 
-int KvmVm::assign_ioeventfd(std::uint64_t address, int eventfd) const noexcept {
+int KvmVm::assign_ioeventfd(std::uint64_t address, int eventfd, bool port) const noexcept {
     kvm_ioeventfd ioeventfd{};
     ioeventfd.addr = address;  // a length of 0 matches every width (KVM_CAP_IOEVENTFD_ANY_LENGTH)
     ioeventfd.fd = eventfd;
+    ioeventfd.flags = port ? std::uint32_t{KVM_IOEVENTFD_FLAG_PIO} : 0;
     return errno_of(fd_, KVM_IOEVENTFD, &ioeventfd);
 }
 
-int KvmVm::remove_ioeventfd(std::uint64_t address, int eventfd) const noexcept {
+int KvmVm::remove_ioeventfd(std::uint64_t address, int eventfd, bool port) const noexcept {
     kvm_ioeventfd ioeventfd{};
     ioeventfd.addr = address;
     ioeventfd.fd = eventfd;
-    ioeventfd.flags = KVM_IOEVENTFD_FLAG_DEASSIGN;
+    ioeventfd.flags =
+        KVM_IOEVENTFD_FLAG_DEASSIGN | (port ? std::uint32_t{KVM_IOEVENTFD_FLAG_PIO} : 0);
     return errno_of(fd_, KVM_IOEVENTFD, &ioeventfd);
 }
 

@@ -90,8 +90,10 @@ class KvmVm {
     [[nodiscard]] int remove_irqfd(int eventfd, std::uint32_t gsi) const noexcept;
     /// Each write of the guest to the address, of any width and value, signals the eventfd and
     /// causes no exit, until it is removed. Any thread; removing waits until no vCPU uses it.
-    [[nodiscard]] int assign_ioeventfd(std::uint64_t address, int eventfd) const noexcept;
-    [[nodiscard]] int remove_ioeventfd(std::uint64_t address, int eventfd) const noexcept;
+    [[nodiscard]] int assign_ioeventfd(std::uint64_t address, int eventfd,
+                                       bool port) const noexcept;
+    [[nodiscard]] int remove_ioeventfd(std::uint64_t address, int eventfd,
+                                       bool port) const noexcept;
 
   private:
     io::Fd fd_;

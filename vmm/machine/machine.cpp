@@ -18,7 +18,8 @@ namespace {
 
 /// Regions that an address space has room for: RAM, the board, and every BAR of a full root bus.
 constexpr std::size_t kMemoryRegions = MemorySlots::kMost;
-constexpr std::size_t kPortRegions = 64;
+/// The board's, and one for each device on a root bus.
+constexpr std::size_t kPortRegions = 512;
 /// Of messages about how the machine ended; longer ones are cut.
 constexpr std::size_t kErrorSize = 512;
 
@@ -163,9 +164,11 @@ Vm::Machine::Machine(const VmConfig& config, io::Log& log, io::EventLoop* embedd
                                     .console = consoles_.serial(),
                                     .events = *this,
                                     .log = log_}),
-      io_event_fds_(vm_),
-      doorbells_connected_(memory_space_, io_event_fds_),
-      bars_(memory_space_, placement_.mmio64.last(), log_),
+      memory_doorbells_(vm_, IoEventFds::Space::Memory),
+      memory_doorbells_connected_(memory_space_, memory_doorbells_),
+      port_doorbells_(vm_, IoEventFds::Space::Ports),
+      port_doorbells_connected_(port_space_, port_doorbells_),
+      bars_(memory_space_, placement_.mmio64.last(), log_, &port_space_),
       devices_(parts_, {.memory = memory_,
                         .bars = bars_,
                         .pci = pci_,

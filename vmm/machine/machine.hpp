@@ -209,8 +209,10 @@ class Vm::Machine final : private SystemEventSink, private VcpuOwner {
     Consoles consoles_;
     PciTree pci_;
     Board board_;
-    IoEventFds io_event_fds_;
-    Connected doorbells_connected_;
+    IoEventFds memory_doorbells_;
+    Connected memory_doorbells_connected_;
+    IoEventFds port_doorbells_;
+    Connected port_doorbells_connected_;
     pci::BarMapper bars_;
     VirtioDevices devices_;
     PassedDevices passed_;

@@ -40,6 +40,8 @@ class PciTree {
         [[nodiscard]] pci::PortType type() const noexcept {
             return port_ ? pci::PortType::Endpoint : pci::PortType::Integrated;
         }
+        /// Whether I/O requests reach it: those that the first host bridge takes.
+        [[nodiscard]] bool has_ports() const noexcept { return !port_ && bus_.number() == 0; }
         /// Puts `function` here; it lives as long as requests come. Once.
         void plug(pci::PciFunction& function);
 

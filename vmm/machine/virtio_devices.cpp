@@ -40,6 +40,7 @@ void VirtioDevices::add(virtio::VirtioDevice& device, const PciPlace& place) {
                                        .bars = wiring_.bars,
                                        .pin = on_bus.pin(),
                                        .type = on_bus.type(),
+                                       .has_ports = on_bus.has_ports(),
                                        .vectors = vectors,
                                        .loop = wiring_.loop,
                                        .log = wiring_.log});

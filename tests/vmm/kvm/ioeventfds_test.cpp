@@ -29,7 +29,7 @@ TEST_F(IoEventFdsTest, AWriteToADoorbellSignalsAndReachesNoHandler) {
     const io::EventFd event("test doorbell");
     const std::array<Doorbell, 1> doorbells{Doorbell{0x10, event.fd()}};
     Region region("doorbells", 0x1000, machine.mmio_device, doorbells);
-    IoEventFds host(machine.vm);
+    IoEventFds host(machine.vm, IoEventFds::Space::Memory);
     machine.memory.unmap(machine.mmio_region);
     machine.memory.connect_doorbells(host);
     ASSERT_FALSE(machine.memory.map(region, kTestMmio));
@@ -45,7 +45,7 @@ TEST_F(IoEventFdsTest, ADisconnectedDoorbellIsTheHandlersAgain) {
     const io::EventFd event("test doorbell");
     const std::array<Doorbell, 1> doorbells{Doorbell{0x10, event.fd()}};
     Region region("doorbells", 0x1000, machine.mmio_device, doorbells);
-    IoEventFds host(machine.vm);
+    IoEventFds host(machine.vm, IoEventFds::Space::Memory);
     machine.memory.unmap(machine.mmio_region);
     machine.memory.connect_doorbells(host);
     ASSERT_FALSE(machine.memory.map(region, kTestMmio));
@@ -61,7 +61,7 @@ TEST_F(IoEventFdsTest, ADisconnectedDoorbellIsTheHandlersAgain) {
 TEST_F(IoEventFdsTest, WhatCannotBeConnectedIsReported) {
     const Kvm kvm("/dev/kvm");
     const KvmVm vm(kvm);
-    IoEventFds host(vm);
+    IoEventFds host(vm, IoEventFds::Space::Memory);
     EXPECT_EQ(host.connect(Gpa(0x1000), -1), std::errc::bad_file_descriptor);
     host.disconnect(Gpa(0x1000), -1);
     const io::EventFd event("test doorbell");
@@ -69,6 +69,20 @@ TEST_F(IoEventFdsTest, WhatCannotBeConnectedIsReported) {
     EXPECT_EQ(host.connect(Gpa(0x1000), event.fd()), std::errc::file_exists);
     host.disconnect(Gpa(0x1000), event.fd());
     EXPECT_FALSE(host.connect(Gpa(0x1000), event.fd()));
+}
+
+TEST_F(IoEventFdsTest, PortsAndMemoryAreTwoSpaces) {
+    const Kvm kvm("/dev/kvm");
+    const KvmVm vm(kvm);
+    IoEventFds memory(vm, IoEventFds::Space::Memory);
+    IoEventFds ports(vm, IoEventFds::Space::Ports);
+    const io::EventFd event("test doorbell");
+    EXPECT_FALSE(memory.connect(Gpa(0x1000), event.fd()));
+    EXPECT_FALSE(ports.connect(Gpa(0x1000), event.fd()));
+    EXPECT_EQ(ports.connect(Gpa(0x1000), event.fd()), std::errc::file_exists);
+    ports.disconnect(Gpa(0x1000), event.fd());
+    EXPECT_FALSE(ports.connect(Gpa(0x1000), event.fd()));
+    EXPECT_EQ(memory.connect(Gpa(0x1000), event.fd()), std::errc::file_exists);
 }
 
 }  // namespace
