@@ -154,25 +154,39 @@ fuzz_stage() {
 console_bytes=262144
 [[ -z ${FULL:-} ]] || console_bytes=1048576
 
-# One machine at a time, with nothing beside it: emulation is slow enough alone.
+# lab_scenario NAME
+lab_scenario() {
+    local scenario=$1 log=$results/lab-$1.log line begun=$SECONDS
+    # The verdict's line decides; a run without one has failed too.
+    LAB_BYTES=$console_bytes CXLVM=$PWD/build/static/cxlvm tests/lab/run.sh "$scenario" </dev/null >"$log" 2>&1 ||
+        echo "tests/lab/run.sh: exit code $?" >>"$log"
+    sed -n "/^lab: $scenario: note:/p" "$log"
+    line=$(sed -n "s/^lab: $scenario: //p" "$log" | tail -1)
+    if [[ $line == PASS ]]; then
+        verdict "lab $scenario PASS"
+    else
+        tail -n 30 "$log"
+        line=${line#FAIL: }
+        verdict "lab $scenario FAIL ${line:-no verdict, see $log}"
+    fi
+    say "lab: $scenario took $((SECONDS - begun)) s"
+}
+
+# As many machines at a time as there are processors, each of which emulates one, and room in memory
+# for: at most 6 GiB are given to one.
 lab_scenarios() {
-    local scenario log line begun
+    local scenario gib at_once running=0
+    gib=$(awk '/^MemAvailable:/ { print int($2 / 1048576) }' /proc/meminfo)
+    at_once=$((gib / 6 < jobs ? gib / 6 : jobs))
     while read -r scenario _; do
-        begun=$SECONDS log=$results/lab-$scenario.log
-        # The verdict's line decides; a run without one has failed too.
-        LAB_BYTES=$console_bytes CXLVM=$PWD/build/static/cxlvm tests/lab/run.sh "$scenario" </dev/null >"$log" 2>&1 ||
-            echo "tests/lab/run.sh: exit code $?" >>"$log"
-        sed -n "/^lab: $scenario: note:/p" "$log"
-        line=$(sed -n "s/^lab: $scenario: //p" "$log" | tail -1)
-        if [[ $line == PASS ]]; then
-            verdict "lab $scenario PASS"
-        else
-            tail -n 30 "$log"
-            line=${line#FAIL: }
-            verdict "lab $scenario FAIL ${line:-no verdict, see $log}"
+        if ((running > 0 && running >= at_once)); then
+            wait -n
+            running=$((running - 1))
         fi
-        say "lab: $scenario took $((SECONDS - begun)) s"
+        (lab_scenario "$scenario" || verdict "lab $scenario FAIL it was not brought to its end") &
+        running=$((running + 1))
     done < <(tests/lab/run.sh --list)
+    wait
 }
 
 # The one limit of the bench that needs no measuring.

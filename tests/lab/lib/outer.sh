@@ -61,7 +61,8 @@ cached_part() {
         folder=$(mktemp -d "$outer_work/part.XXXXXX") || return 1
         "$1" "$folder" "${@:2}" || return 1
         pack "$folder" "$folder.cpio" || return 1
-        rm -f "$outer_cache/$name"-*.cpio
+        # Not the same one of another run, which may be about to take it.
+        find "$outer_cache" -maxdepth 1 -name "$name-*.cpio" ! -path "$part" -delete
         mv "$folder.cpio" "$part" || return 1
         rm -rf "$folder"
     fi
