@@ -127,7 +127,7 @@ IoStatus Transport::write_common(std::uint64_t offset, std::span<const std::byte
         if (state_.phase != Phase::Resetting && !state_.reset_wanted) {
             const auto field = static_cast<Common>(offset);
             apply_locked(common_.write(field, value), action);
-            action.interrupts = field == Common::QueueMsixVector && state_.phase == Phase::Active;
+            action.interrupts = field == Common::QueueMsixVector && in_use_locked();
         }
     }
     perform(action);
@@ -289,6 +289,10 @@ bool Transport::resetting() noexcept {
 
 // --- What the device says ---
 
+bool Transport::in_use_locked() const noexcept {
+    return state_.phase == Phase::Active || state_.phase == Phase::Activating;
+}
+
 bool Transport::notifies_locked() const noexcept {
     return common_.status().get(kStatusDriverOk) && state_.phase != Phase::Resetting &&
            !state_.reset_wanted;
@@ -316,7 +320,7 @@ void Transport::interrupts_changed() noexcept {
     Action action;
     {
         const io::MutexLock lock(mutex_);
-        action.interrupts = state_.phase == Phase::Active;
+        action.interrupts = in_use_locked();
     }
     perform(action);
 }

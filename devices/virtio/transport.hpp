@@ -129,6 +129,8 @@ class Transport final : public Device, private DeviceHost {
     void apply_locked(const CommonConfig::Effects& effects, Action& action) noexcept
         CXLVM_REQUIRES(mutex_);
     [[nodiscard]] bool notifies_locked() const noexcept CXLVM_REQUIRES(mutex_);
+    /// The device may have begun to use its queues, though activate() has not returned yet.
+    [[nodiscard]] bool in_use_locked() const noexcept CXLVM_REQUIRES(mutex_);
     void announce_config_locked(Action& action) noexcept CXLVM_REQUIRES(mutex_);
     [[nodiscard]] bool store_config_locked(std::size_t offset,
                                            std::span<const std::byte> data) noexcept

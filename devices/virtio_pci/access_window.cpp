@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "devices/virtio_pci/access_window.hpp"
 
+#include <algorithm>
 #include <array>
 #include <cstring>
 #include <span>
+#include <utility>
 
 #include "devices/pci/spec.hpp"
 #include "devices/virtio/spec.hpp"
@@ -32,13 +34,8 @@ std::uint16_t add_capability(pci::PciFunction& function) {
 
 }  // namespace
 
-AccessWindow::AccessWindow(pci::PciFunction& function, std::uint8_t bar, std::uint64_t size,
-                           IoHandler& target)
-    : bar_(bar),
-      size_(size),
-      offset_(add_capability(function)),
-      function_(function),
-      target_(target) {}
+AccessWindow::AccessWindow(pci::PciFunction& function, std::vector<Target> targets)
+    : offset_(add_capability(function)), function_(function), targets_(std::move(targets)) {}
 
 bool AccessWindow::touches_data(std::uint64_t offset, std::size_t size) const noexcept {
     const std::uint64_t data = std::uint64_t{offset_} + kPciCapAccessData;
@@ -49,11 +46,13 @@ auto AccessWindow::selected(const RegisterFile& registers) const noexcept -> std
     const std::uint64_t offset = registers.get32(offset_ + kPciCapOffset);
     const std::uint32_t size = registers.get32(offset_ + kPciCapRegionLength);
     const bool is_size = size == 1 || size == 2 || size == 4;
-    if (registers.get8(offset_ + kPciCapBar) != bar_ || !is_size || !io::is_aligned(offset, size) ||
-        offset + size > size_) {
+    const auto target = std::ranges::find(targets_, registers.get8(offset_ + kPciCapBar),
+                                          [](const Target& each) { return each.bar; });
+    if (target == targets_.end() || !is_size || !io::is_aligned(offset, size) ||
+        offset + size > target->size) {
         return std::nullopt;
     }
-    return Access{.offset = offset, .size = size};
+    return Access{.handler = &target->handler, .offset = offset, .size = size};
 }
 
 void AccessWindow::config_reading(std::uint64_t offset, std::size_t size) noexcept {
@@ -67,7 +66,7 @@ void AccessWindow::config_reading(std::uint64_t offset, std::size_t size) noexce
     if (access) {
         std::array<std::byte, kDataSize> read{};
         const auto part = std::span(read).first(access->size);
-        if (target_.read(access->offset, part) == IoStatus::Ok) {
+        if (access->handler->read(access->offset, part) == IoStatus::Ok) {
             std::memcpy(bytes.data(), part.data(), part.size());
         }
     }
@@ -93,8 +92,8 @@ void AccessWindow::config_written(std::uint64_t offset, std::size_t size) noexce
     if (write.access) {
         std::array<std::byte, kDataSize> bytes{};
         std::memcpy(bytes.data(), &write.data, sizeof(write.data));
-        static_cast<void>(
-            target_.write(write.access->offset, std::span(bytes).first(write.access->size)));
+        static_cast<void>(write.access->handler->write(write.access->offset,
+                                                       std::span(bytes).first(write.access->size)));
     }
 }
 

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <vector>
 
 #include "devices/pci/function.hpp"
 #include "memory/io_handler.hpp"
@@ -10,17 +11,23 @@
 namespace cxlvm::virtio {
 
 /// Spec:       virtio 1.2, 4.1.4.9 (PCI configuration access capability).
-/// Implements: reads and writes of 1, 2 and 4 bytes of one BAR through configuration space, for
-///             drivers (firmware) that have no BARs mapped.
+/// Implements: reads and writes of 1, 2 and 4 bytes of BARs through configuration space, for
+///             drivers (firmware) that have none mapped.
 /// Deviates:   an access that the BAR refuses, of another BAR, or not aligned to its length reads
 ///             as all-ones and writes nothing.
 ///
 /// A member of a function, which calls it for the accesses that it sees.
 class AccessWindow {
   public:
-    /// Adds the capability. `target` serves the first `size` bytes of BAR `bar`; both outlive this.
-    AccessWindow(pci::PciFunction& function, std::uint8_t bar, std::uint64_t size,
-                 IoHandler& target);
+    /// Who serves the first `size` bytes of a BAR.
+    struct Target {
+        std::uint8_t bar;
+        std::uint64_t size;
+        IoHandler& handler;
+    };
+
+    /// Adds the capability. The function and the handlers outlive this.
+    AccessWindow(pci::PciFunction& function, std::vector<Target> targets);
 
     /// Before a guest's read, and after a guest's write, of configuration registers.
     void config_reading(std::uint64_t offset, std::size_t size) noexcept;
@@ -29,6 +36,7 @@ class AccessWindow {
   private:
     /// What the capability's fields select.
     struct Access {
+        IoHandler* handler;
         std::uint64_t offset;
         std::size_t size;
     };
@@ -37,12 +45,10 @@ class AccessWindow {
     [[nodiscard]] std::optional<Access> selected(const RegisterFile& registers) const noexcept;
 
     // Configuration.
-    const std::uint8_t bar_;
-    const std::uint64_t size_;
     const std::uint16_t offset_;  ///< of the capability
     // Wiring.
     pci::PciFunction& function_;
-    IoHandler& target_;
+    const std::vector<Target> targets_;
 };
 
 }  // namespace cxlvm::virtio

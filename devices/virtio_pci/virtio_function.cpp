@@ -105,7 +105,7 @@ VirtioFunction::VirtioFunction(VirtioDevice& device, const FunctionWiring& wirin
       transport_(device, wiring.memory, *this, wiring.log),
       doorbells_(transport_, wiring.loop, wiring.log),
       notify_ports_(transport_),
-      window_(*this, kBar, kTransportSize, transport_),
+      window_(*this, window_targets(wiring.has_ports)),
       doorbells_stopped_task_(io::Task::to<&VirtioFunction::on_doorbells_stopped>(*this)),
       reset_ended_task_(io::Task::to<&VirtioFunction::on_reset_ended>(*this)),
       registers_(device.name(), kTransportSize, transport_, doorbells_.doorbells()),
@@ -115,6 +115,15 @@ VirtioFunction::VirtioFunction(VirtioDevice& device, const FunctionWiring& wirin
     add_structures(*this, transport_, notify_region_.has_value());
     pci::add_power_management(*this);
     pci::add_express_with_reset(*this, wiring.type);
+}
+
+std::vector<AccessWindow::Target> VirtioFunction::window_targets(bool has_ports) {
+    std::vector<AccessWindow::Target> targets{{kBar, kTransportSize, transport_}};
+    const std::uint64_t ports = NotifyPorts::size_for(transport_.queues());
+    if (has_ports && ports != 0) {
+        targets.push_back({kNotifyBar, ports, notify_ports_});
+    }
+    return targets;
 }
 
 std::vector<pci::BarSpec> VirtioFunction::bar_specs(bool has_ports) {

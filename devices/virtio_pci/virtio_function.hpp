@@ -103,6 +103,7 @@ class VirtioFunction final : public pci::PciFunction, private TransportInterrupt
     void config_reading(std::uint64_t offset, std::size_t size) noexcept override;
     void config_written(std::uint64_t offset, std::size_t size) noexcept override;
 
+    [[nodiscard]] std::vector<AccessWindow::Target> window_targets(bool has_ports);
     [[nodiscard]] std::vector<pci::BarSpec> bar_specs(bool has_ports);
     void settle_pin() noexcept CXLVM_EXCLUDES(pin_mutex_);
     void on_doorbells_stopped() noexcept;

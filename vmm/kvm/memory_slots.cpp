@@ -2,12 +2,18 @@
 #include "vmm/kvm/memory_slots.hpp"
 
 #include <algorithm>
+#include <cerrno>
+#include <chrono>
+#include <thread>
 
 #include "io/error.hpp"
 
 namespace cxlvm {
 
 namespace {
+
+constexpr int kRemovalTries = 500;
+constexpr std::chrono::milliseconds kRemovalPause{10};
 
 std::size_t host_limit(const Kvm& kvm) noexcept {
     // 32 is the oldest kernels' fixed number.
@@ -45,8 +51,14 @@ void MemorySlots::unmapped(const MemoryView& view) noexcept {
     kvm_userspace_memory_region region{};
     region.slot = static_cast<std::uint32_t>(slot - bases_.begin());
     region.guest_phys_addr = view.range.base().value();
-    // Removing a slot that exists cannot fail; going on would let the guest reach freed memory.
-    io::check(vm_.set_memory(region) == 0, "MemorySlots: KVM refuses to remove a memory slot");
+    // KVM needs a little memory of its own for this. Going on without would let the guest reach
+    // memory that is somebody else's by then.
+    int error = vm_.set_memory(region);
+    for (int tries = 0; error == ENOMEM && tries < kRemovalTries; ++tries) {
+        std::this_thread::sleep_for(kRemovalPause);
+        error = vm_.set_memory(region);
+    }
+    io::check(error == 0, "MemorySlots: KVM refuses to remove a memory slot");
     slot->reset();
 }
 

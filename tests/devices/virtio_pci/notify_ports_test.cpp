@@ -82,6 +82,22 @@ TEST_F(NotifyPortsTest, NotifyTheirQueueAsTheRegistersDo) {
     EXPECT_EQ(out(kPorts + 4, 2), IoStatus::Ok);
 }
 
+TEST_F(NotifyPortsTest, AreReachedThroughTheAccessWindowToo) {
+    std::uint64_t window = read_config(kPointer, 1);
+    while (window != 0 && (read_config(window, 1) != 0x09 ||
+                           read_config(window + kPciCapType, 1) !=
+                               static_cast<std::uint64_t>(PciCapability::PciAccess))) {
+        window = read_config(window + 1, 1);
+    }
+    ASSERT_NE(window, 0U);
+    write_config(window + kPciCapBar, 1, VirtioFunction::kNotifyBar);
+    write_config(window + kPciCapRegionLength, 4, 2);
+    write_config(window + kPciCapOffset, 4, 4);
+    EXPECT_NE(read_config(window + kPciCapAccessData, 4) & 0xffff, 0xffffU);
+    write_config(window + kPciCapOffset, 4, 16);
+    EXPECT_EQ(read_config(window + kPciCapAccessData, 4), 0xffff'ffffU) << "past the ports";
+}
+
 TEST(NotifyPortsSizeTest, IsAPowerOfTwoThatAnIoBarCanHave) {
     EXPECT_EQ(NotifyPorts::size_for(1), 4U);
     EXPECT_EQ(NotifyPorts::size_for(3), 16U);
