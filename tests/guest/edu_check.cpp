@@ -18,9 +18,10 @@
 #include <string>
 #include <string_view>
 
+#include "physical_area.hpp"
+
 namespace {
 
-constexpr std::size_t kPage = 4096;
 constexpr std::size_t kBarSize = 1U << 20;
 constexpr unsigned kPages = 16;
 constexpr unsigned kInterrupts = 200;
@@ -144,35 +145,7 @@ class Device {
     unsigned char* base_ = nullptr;
 };
 
-/// Memory whose physical addresses are known.
-class Area {
-  public:
-    Area() {
-        void* const base = ::mmap(nullptr, kPages * kPage, PROT_READ | PROT_WRITE,
-                                  MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE | MAP_LOCKED, -1, 0);
-        if (base == MAP_FAILED) {
-            fail("mmap");
-        }
-        base_ = static_cast<unsigned char*>(base);
-        std::memset(base_, 1, kPages * kPage);
-        const int pagemap = ::open("/proc/self/pagemap", O_RDONLY);
-        for (unsigned page = 0; page < kPages; ++page) {
-            std::uint64_t entry = 0;
-            const auto index = (reinterpret_cast<std::uintptr_t>(base_) / kPage + page) * 8;
-            if (::pread(pagemap, &entry, 8, static_cast<off_t>(index)) != 8 || entry >> 63 == 0) {
-                fail("/proc/self/pagemap");
-            }
-            physical_[page] = (entry & ((std::uint64_t{1} << 55) - 1)) * kPage;
-        }
-        ::close(pagemap);
-    }
-    [[nodiscard]] unsigned char* page(unsigned number) const { return base_ + number * kPage; }
-    [[nodiscard]] std::uint64_t physical(unsigned number) const { return physical_[number]; }
-
-  private:
-    unsigned char* base_ = nullptr;
-    std::array<std::uint64_t, kPages> physical_{};
-};
+using Area = PhysicalArea<kPages>;
 
 void check_registers(const Device& device) {
     expect("identification", device.get(kIdentification), 0x010000edU);

@@ -265,7 +265,7 @@ outer_image() {
         kernels=$folder/lab/kernels/$series
         mkdir -p "$kernels" || return 1
         part=$(cached_part "guest-$series" "$inner $(busybox | head -1) $(sum_of \
-            "$CXLVM_SOURCE_DIR"/tests/guest/{init,*.cpp,jobs/*} "$outer_folder"/lib/{initramfs,outer}.sh)" \
+            "$CXLVM_SOURCE_DIR"/tests/guest/{init,*.[ch]pp,jobs/*} "$outer_folder"/lib/{initramfs,outer}.sh)" \
             make_guest "$inner") || return 1
         cp "$part" "$kernels/initrd" || return 1
         if [[ -n ${guest_modules:-}${guest_programs:-} ]]; then
