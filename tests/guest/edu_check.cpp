@@ -18,7 +18,7 @@
 #include <string>
 #include <string_view>
 
-#include "physical_area.hpp"
+#include "tests/guest/physical_area.hpp"
 
 namespace {
 

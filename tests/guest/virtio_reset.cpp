@@ -15,7 +15,7 @@
 #include <span>
 #include <string>
 
-#include "physical_area.hpp"
+#include "tests/guest/physical_area.hpp"
 
 namespace {
 

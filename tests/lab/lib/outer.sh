@@ -148,7 +148,7 @@ put_programs() {
 
 # static_program SOURCE PROGRAM: a small program of ours that needs nothing but a kernel.
 static_program() {
-    "${CXX:-g++}" -std=c++20 -O2 -static -s -o "$2" "$1"
+    "${CXX:-g++}" -std=c++20 -O2 -I "$CXLVM_SOURCE_DIR" -static -s -o "$2" "$1"
 }
 
 # The peer: Debian's QEMU with its libraries and the firmware that microvm wants.
