@@ -34,10 +34,12 @@ VfioPciFunction::VfioPciFunction(const PassedDevice& device, const FunctionWirin
       device_(device.device()),
       plan_(device.plan()),
       passed_(device),
-      log_(wiring.log),
-      vectors_(wiring.vectors.begin(), wiring.vectors.end()) {
-    io::check(vectors_.size() == device.vectors(),
+      log_(wiring.log) {
+    io::check(wiring.vectors.size() == device.vectors(),
               "a passed function was given another number of vectors than it asked for");
+    for (MsiVector* const vector : wiring.vectors) {
+        vectors_.push_back(std::make_unique<SharedVector>(*vector));
+    }
     add_capabilities(wiring.type);
     bars_.emplace(*this, wiring.bars, make_bars());
     mirror_.emplace(*this, device_, plan_, wiring.vectors,
@@ -49,16 +51,22 @@ VfioPciFunction::~VfioPciFunction() {
 }
 
 void VfioPciFunction::add_capabilities(pci::PortType type) {
+    std::vector<MsiVector*> msi;
+    std::vector<MsiVector*> msix;
+    for (const auto& vector : vectors_) {
+        msi.push_back(&vector->msi());
+        msix.push_back(&vector->msix());
+    }
     // Parts keep their order whatever that of the device's capabilities is.
     if (plan_.msi) {
         with_config(
             [&](pci::ConfigSpace& config) { config.next_capability_at(plan_.msi->offset); });
-        msi_.emplace(*this, std::span(vectors_).first(plan_.msi->vectors));
+        msi_.emplace(*this, std::span(msi).first(plan_.msi->vectors));
     }
     if (plan_.msix) {
         with_config(
             [&](pci::ConfigSpace& config) { config.next_capability_at(plan_.msix->offset); });
-        msix_.emplace(*this, std::span(vectors_).first(plan_.msix->vectors), plan_.msix->place);
+        msix_.emplace(*this, std::span(msix).first(plan_.msix->vectors), plan_.msix->place);
     }
     if (plan_.power != 0) {
         with_config([&](pci::ConfigSpace& config) { config.next_capability_at(plan_.power); });

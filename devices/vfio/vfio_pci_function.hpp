@@ -17,6 +17,7 @@
 #include "devices/vfio/mirror.hpp"
 #include "devices/vfio/passed_device.hpp"
 #include "devices/vfio/region_window.hpp"
+#include "devices/vfio/shared_vector.hpp"
 #include "devices/vfio/signals.hpp"
 #include "io/log.hpp"
 #include "io/mapping.hpp"
@@ -85,7 +86,7 @@ class VfioPciFunction final : public pci::PciFunction {
     const PassedDevice& passed_;
     // Wiring.
     io::Log& log_;
-    const std::vector<MsiVector*> vectors_;
+    std::vector<std::unique_ptr<SharedVector>> vectors_;  ///< as many as its MSI or MSI-X has
     // Accounting.
     io::RateLimit reset_failures_;
 

@@ -4,6 +4,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <atomic>
+#include <deque>
+#include <thread>
+
 #include "devices/pci/root_port.hpp"
 #include "tests/devices/pci/fake_msi_vector.hpp"
 #include "tests/devices/vfio/fake_kernel.hpp"
@@ -34,14 +38,21 @@ enum Kind : std::uint32_t { Intx, Msi, Msix };
 
 class FakeVector final : public MsiVector {
   public:
-    void route(const std::optional<MsiMessage>& message) noexcept override { message_ = message; }
+    void route(const std::optional<MsiMessage>& message) noexcept override {
+        together = together || inside_.exchange(true);
+        std::this_thread::yield();
+        message_ = message;
+        inside_ = false;
+    }
     void fire() noexcept override { ++fired; }
     [[nodiscard]] int share() noexcept override { return 100 + number; }
     [[nodiscard]] const std::optional<MsiMessage>& message() const { return message_; }
     int number = 0;
     int fired = 0;
+    std::atomic<bool> together = false;  ///< two calls of route() at once
 
   private:
+    std::atomic<bool> inside_ = false;
     std::optional<MsiMessage> message_;
 };
 
@@ -83,10 +94,9 @@ class PassedFunctionTest : public testing::Test {
     }
     void make() {
         passed_.emplace(VfioDevice(kernel_, io::Fd(FakeKernel::new_descriptor()), "passed"));
-        vectors_.resize(passed_->vectors());
-        for (std::size_t i = 0; i < vectors_.size(); ++i) {
-            vectors_[i].number = static_cast<int>(i);
-            pointers_.push_back(&vectors_[i]);
+        for (std::size_t i = 0; i < passed_->vectors(); ++i) {
+            vectors_.emplace_back().number = static_cast<int>(i);
+            pointers_.push_back(&vectors_.back());
         }
         function_.emplace(*passed_, FunctionWiring{.bars = mapper_,
                                                    .type = pci::PortType::Endpoint,
@@ -105,6 +115,13 @@ class PassedFunctionTest : public testing::Test {
         set_config(0x18, 4, static_cast<std::uint32_t>(kWideBase));
         set_config(0x1c, 4, kWideBase >> 32);
         set_config(4, 2, kCommandMemory | kCommandMaster);
+    }
+    /// Of the MSI-X table; not masked.
+    void program_entry_0() {
+        for (const auto& [offset, value] : std::map<std::uint64_t, std::uint32_t>{
+                 {0x2000, 0xfee0'1000}, {0x2008, 0x41}, {0x200c, 0}}) {
+            EXPECT_EQ(cxlvm::test::write_value(space_, kBase + offset, value), IoStatus::Ok);
+        }
     }
     std::set<std::uint64_t> chain() {
         std::set<std::uint64_t> ids;
@@ -129,7 +146,7 @@ class PassedFunctionTest : public testing::Test {
     io::Log log_{2, io::LogLevel::Off};
     AddressSpace space_{16};
     pci::BarMapper mapper_{space_, Gpa((std::uint64_t{1} << 40) - 1), log_};
-    std::vector<FakeVector> vectors_;
+    std::deque<FakeVector> vectors_;
     std::vector<MsiVector*> pointers_;
     std::optional<PassedDevice> passed_;
     std::optional<VfioPciFunction> function_;
@@ -291,10 +308,7 @@ TEST_F(PassedFunctionTest, EnablesAsManyMessagesAsTheGuestAllocates) {
 TEST_F(PassedFunctionTest, RoutesTheMessagesOfItsVectors) {
     make();
     place();
-    for (const auto& [offset, value] : std::map<std::uint64_t, std::uint32_t>{
-             {0x2000, 0xfee0'1000}, {0x2008, 0x41}, {0x200c, 0}}) {
-        EXPECT_EQ(cxlvm::test::write_value(space_, kBase + offset, value), IoStatus::Ok);
-    }
+    program_entry_0();
     EXPECT_FALSE(vectors_[0].message());
     set_config(kMsix + 2, 2, 0x8000);
     ASSERT_TRUE(vectors_[0].message());
@@ -303,6 +317,48 @@ TEST_F(PassedFunctionTest, RoutesTheMessagesOfItsVectors) {
     EXPECT_FALSE(vectors_[1].message()) << "masked";
     set_config(4, 2, kCommandMemory);
     EXPECT_FALSE(vectors_[0].message()) << "without Bus Master Enable";
+}
+
+TEST_F(PassedFunctionTest, KeepsMessagesOfMsixWhenMsiEndsBesideIt) {
+    make();
+    place();
+    program_entry_0();
+    set_config(kMsi + 4, 4, 0xfee0'2000);
+    set_config(kMsi + 2, 2, 1);
+    ASSERT_TRUE(vectors_[0].message());
+    EXPECT_EQ(vectors_[0].message()->address, 0xfee0'2000U);
+    set_config(kMsix + 2, 2, 0x8000);
+    EXPECT_EQ(vectors_[0].message()->address, 0xfee0'1000U);
+    set_config(kMsi + 2, 2, 0);
+    ASSERT_TRUE(vectors_[0].message()) << "MSI-X has its message still";
+    EXPECT_EQ(vectors_[0].message()->address, 0xfee0'1000U);
+    set_config(kMsi + 2, 2, 1);
+    EXPECT_EQ(vectors_[0].message()->address, 0xfee0'1000U) << "MSI-X comes first";
+    set_config(kMsix + 2, 2, 0);
+    ASSERT_TRUE(vectors_[0].message());
+    EXPECT_EQ(vectors_[0].message()->address, 0xfee0'2000U);
+    set_config(kMsi + 2, 2, 0);
+    EXPECT_FALSE(vectors_[0].message());
+}
+
+TEST_F(PassedFunctionTest, RoutesAVectorOfMsiAndMsixOnceAtATime) {
+    make();
+    place();
+    program_entry_0();
+    set_config(kMsi + 2, 2, 1);
+    set_config(kMsix + 2, 2, 0x8000);
+    constexpr int kTurns = 500;
+    {
+        const std::jthread other([&] {
+            for (int i = 0; i < kTurns; ++i) {
+                set_config(kMsi + 2, 2, static_cast<unsigned>(i) % 2);
+            }
+        });
+        for (std::uint32_t i = 0; i < kTurns; ++i) {
+            EXPECT_EQ(cxlvm::test::write_value(space_, kBase + 0x200c, i % 2), IoStatus::Ok);
+        }
+    }
+    EXPECT_FALSE(vectors_[0].together);
 }
 
 TEST_F(PassedFunctionTest, UsesFewerVectorsWhereTheHostHasFewer) {
