@@ -21,7 +21,7 @@ constexpr CapabilityRule kRules[] = {
      "the link is the host's; Device Control and Control 2 are written through the host's kernel"},
     {0x11, Virtualised, "MSI-X", "the host owns the real table; ours goes through irqfds"},
     {0x12, Passed, "SATA Data/Index", "the device's own business"},
-    {0x13, Hidden, "Advanced Features", "its function reset is offered by the machine's reset instead"},
+    {0x13, Hidden, "Advanced Features", "its function level reset is not offered; the guest resets the bus by the port above"},
     {0x14, Hidden, "Enhanced Allocation", "base addresses that are fixed cannot be the guest's"},
     {0x15, Hidden, "Flattening Portal Bridge", "of bridges"},
 };
