@@ -80,12 +80,13 @@ auto Mirror::wanted() noexcept -> Wanted {
     return function_.with_config([&](const pci::ConfigSpace& config) {
         const RegisterFile& registers = config.registers();
         const Register<std::uint16_t> command{registers.get16(kCommand)};
-        Wanted wanted{
-            .command =
-                Register<std::uint16_t>{command_base_}
-                    .with(pci::kCommandBusMaster, config.masters_bus() && passes_up)
-                    .with(pci::kCommandInterruptDisable, command.get(pci::kCommandInterruptDisable))
-                    .raw};
+        // In D3hot a function signals nothing (PCI Express 6.0, 5.3.1.4.1); the device stays in D0.
+        const bool silent = command.get(pci::kCommandInterruptDisable) || !config.awake();
+        Wanted wanted{.command =
+                          Register<std::uint16_t>{command_base_}
+                              .with(pci::kCommandBusMaster, config.masters_bus() && passes_up)
+                              .with(pci::kCommandInterruptDisable, silent)
+                              .raw};
         if (plan_.msix) {
             const Register<std::uint16_t> control{
                 registers.get16(plan_.msix->offset + io::to_underlying(pci::MsixOffset::Control))};

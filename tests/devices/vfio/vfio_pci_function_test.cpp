@@ -264,6 +264,16 @@ TEST_F(PassedFunctionTest, KeepsTheHostsMemoryDecodingOn) {
     EXPECT_EQ(command(), 0x0003);
 }
 
+TEST_F(PassedFunctionTest, HasNeitherDmaNorItsPinInD3hot) {
+    make();
+    const auto command = [&] { return kernel_.get_config<std::uint16_t>(4); };
+    set_config(4, 2, kCommandMaster);
+    set_config(kPower + 4, 2, 3);
+    EXPECT_EQ(command(), 0x0403);
+    set_config(kPower + 4, 2, 0);
+    EXPECT_EQ(command() & kDisableIntx, 0);
+}
+
 TEST_F(PassedFunctionTest, MastersTheBusWhereThePortAboveDoes) {
     make();
     pci::FakeMsiVector vector;
