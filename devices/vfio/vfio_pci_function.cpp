@@ -219,20 +219,25 @@ void VfioPciFunction::pass_write(std::uint64_t offset, std::span<const std::byte
 }
 
 void VfioPciFunction::reset() noexcept {
-    const io::MutexLock lock(reset_order_);
-    // First the registers: the guest's mappings go, and DMA stops.
-    PciFunction::reset();
-    if (!device_.resettable()) {
-        return;
-    }
+    resets_.run([this]() noexcept {
+        // First the registers: the guest's mappings go, and DMA stops.
+        PciFunction::reset();
+        if (device_.resettable()) {
+            reset_device();
+        }
+    });
+}
+
+void VfioPciFunction::reset_device() noexcept {
     int error = EAGAIN;
-    for (int attempt = 0; error == EAGAIN && attempt < kResetAttempts; ++attempt) {
+    for (int attempt = 0; error == EAGAIN && attempt < kResetAttempts && !resets_.closed();
+         ++attempt) {
         if (attempt != 0) {
             std::this_thread::sleep_for(kResetPause);
         }
         error = device_.reset();
     }
-    if (error != 0) {
+    if (error != 0 && !resets_.closed()) {
         log_.guest(reset_failures_, "{}: it is not reset: {}", name(), io::errno_text(error));
     }
 }

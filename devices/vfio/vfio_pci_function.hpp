@@ -17,11 +17,11 @@
 #include "devices/vfio/mirror.hpp"
 #include "devices/vfio/passed_device.hpp"
 #include "devices/vfio/region_window.hpp"
+#include "devices/vfio/reset_queue.hpp"
 #include "devices/vfio/shared_vector.hpp"
 #include "devices/vfio/signals.hpp"
 #include "io/log.hpp"
 #include "io/mapping.hpp"
-#include "io/mutex.hpp"
 #include "memory/address_space.hpp"
 
 namespace cxlvm::vfio {
@@ -57,8 +57,12 @@ class VfioPciFunction final : public pci::PciFunction {
 
     IoStatus read(std::uint64_t offset, std::span<std::byte> data) noexcept override;
     IoStatus write(std::uint64_t offset, std::span<const std::byte> data) noexcept override;
-    /// Resets the device, too: takes its time (100 ms and more).
-    void reset() noexcept override CXLVM_EXCLUDES(reset_order_);
+    /// Resets the device, too: takes its time (100 ms and more; a minute when it does not come
+    /// back). Threads that ask while a reset runs share the next one.
+    void reset() noexcept override;
+    /// For good: from now on reset() is without effect, and returns unless it is at it. Does not
+    /// wait. Any thread.
+    void end_resets() noexcept { resets_.close(); }
 
     /// For good: it sends no interrupts and reaches no memory any more. Any thread.
     void stop() noexcept { mirror_->stop(); }
@@ -79,6 +83,7 @@ class VfioPciFunction final : public pci::PciFunction {
     void pass_write(std::uint64_t offset, std::span<const std::byte> data) noexcept;
     /// Whether the write starts a function level reset, whose bit is taken out of `data`.
     [[nodiscard]] bool take_flr(std::uint64_t offset, std::span<std::byte> data) const noexcept;
+    void reset_device() noexcept;
 
     // Configuration.
     const VfioDevice& device_;
@@ -95,7 +100,9 @@ class VfioPciFunction final : public pci::PciFunction {
     std::vector<Piece> pieces_;
     std::optional<pci::Bars> bars_;
     std::optional<Mirror> mirror_;
-    io::Mutex reset_order_;  ///< one reset at a time; before all other locks
+    /// Waited for with the lock of a port above held, perhaps. A reset takes locks of the function,
+    /// of parts of it and of the map of BARs, but none of a port.
+    ResetQueue resets_;
 };
 
 }  // namespace cxlvm::vfio

@@ -376,6 +376,7 @@ void Vm::Machine::end(ExitReason reason, EndCause cause, std::string_view messag
     cause_ = cause;
     // Room was made at construction: nothing is allocated.
     error_.assign(message.substr(0, kErrorSize));
+    passed_.end_resets();
     vcpus_.stop();
     loop_.post(ending_task_);
 }
@@ -407,7 +408,9 @@ void Vm::Machine::on_power_off_timeout(std::int32_t result, std::uint32_t, bool)
 }
 
 void Vm::Machine::on_ending() noexcept {
-    // Short: every vCPU has been called back, and no device keeps one.
+    // Every vCPU has been called back, and no device keeps one for long, but for a passed one that
+    // is being reset: that vCPU returns with the host's kernel, after 100 ms, or a minute when the
+    // device does not come back.
     vcpus_.join();
     // A guest that ended by itself has its output read, however long that takes; whoever asked for
     // the end does not wait for a reader for ever.

@@ -44,6 +44,12 @@ PassedDevices::PassedDevices(const PassedParts& parts, const PassedWiring& wirin
     }
 }
 
+void PassedDevices::end_resets() noexcept {
+    for (const Slot& slot : slots_) {
+        slot.function->end_resets();
+    }
+}
+
 void PassedDevices::stop() noexcept {
     for (const Slot& slot : slots_) {
         slot.function->stop();

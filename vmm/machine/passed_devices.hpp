@@ -63,6 +63,9 @@ class PassedDevices {
     PassedDevices& operator=(const PassedDevices&) = delete;
     ~PassedDevices() = default;
 
+    /// Before vCPUs are called back: none waits for a reset of a device, but for one that it runs.
+    /// Any thread.
+    void end_resets() noexcept;
     /// When no vCPU runs any longer: no interrupts and no DMA come any more.
     void stop() noexcept;
 

@@ -10,6 +10,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <functional>
 #include <map>
 #include <optional>
 #include <set>
@@ -97,6 +98,9 @@ class FakeKernel final : public Kernel {
 
     int ioctl(int /*fd*/, unsigned long request, std::uintptr_t argument) noexcept override {
         calls.push_back(request);
+        if (request == VFIO_DEVICE_RESET && on_reset) {
+            on_reset();
+        }
         if (const auto answer = answers.find(request); answer != answers.end()) {
             return answer->second;
         }
@@ -242,6 +246,7 @@ class FakeKernel final : public Kernel {
     std::array<std::byte, 4096> config{};
     std::map<std::uint32_t, std::vector<std::byte>> bars;
     std::ptrdiff_t short_by = 0;
+    std::function<void()> on_reset;    ///< called while a reset runs
     std::optional<int> message_limit;  ///< most vectors that can be enabled
 
     // What was done.

@@ -435,6 +435,18 @@ TEST_F(PassedFunctionTest, TriesAResetAgainThatTheHostIsTooBusyFor) {
     EXPECT_EQ(std::ranges::count(kernel_.calls, std::uint64_t{VFIO_DEVICE_RESET}), 1);
 }
 
+TEST_F(PassedFunctionTest, BeginsNoResetOnceTheyHaveEnded) {
+    make();
+    kernel_.answers[VFIO_DEVICE_RESET] = -EAGAIN;
+    kernel_.on_reset = [this] { function_->end_resets(); };
+    kernel_.calls.clear();
+    set_config(kExpress + 8, 2, 0x8000);
+    EXPECT_EQ(std::ranges::count(kernel_.calls, std::uint64_t{VFIO_DEVICE_RESET}), 1)
+        << "not tried again";
+    set_config(kExpress + 8, 2, 0x8000);
+    EXPECT_EQ(std::ranges::count(kernel_.calls, std::uint64_t{VFIO_DEVICE_RESET}), 1);
+}
+
 TEST_F(PassedFunctionTest, SendsNothingAndReachesNothingOnceStopped) {
     make();
     place();
