@@ -32,6 +32,9 @@ class MsiVector {
     /// message, or by each new one, for what may have come. -1 when there is no such eventfd. It
     /// lives as long as the vector. Any thread.
     [[nodiscard]] virtual int share() noexcept { return -1; }
+    /// The function has been reset: signals of share()'s eventfd that wait in it for a message are
+    /// taken out, where the vector leaves them there. Any thread.
+    virtual void forget_signals() noexcept {}
 
   protected:
     MsiVector() = default;

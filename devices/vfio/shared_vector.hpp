@@ -21,6 +21,7 @@ class SharedVector {
     SharedVector& operator=(const SharedVector&) = delete;
     ~SharedVector() = default;
 
+    [[nodiscard]] MsiVector& vector() noexcept { return vector_; }
     [[nodiscard]] MsiVector& msi() noexcept { return msi_; }
     [[nodiscard]] MsiVector& msix() noexcept { return msix_; }
 

@@ -225,6 +225,11 @@ void VfioPciFunction::reset() noexcept {
         if (device_.resettable()) {
             reset_device();
         }
+        // The kernel has no messages of it enabled any more. What it signalled while a vector was
+        // masked was of before.
+        for (const auto& vector : vectors_) {
+            vector->vector().forget_signals();
+        }
     });
 }
 

@@ -30,6 +30,7 @@ class PassedMsiIrqfd final : public MsiVector {
     void route(const std::optional<MsiMessage>& message) noexcept override;
     void fire() noexcept override { event_.signal(); }
     [[nodiscard]] int share() noexcept override { return event_.fd(); }
+    void forget_signals() noexcept override { static_cast<void>(event_.drain()); }
 
   private:
     void connect() noexcept;

@@ -45,10 +45,12 @@ class FakeVector final : public MsiVector {
         inside_ = false;
     }
     void fire() noexcept override { ++fired; }
+    void forget_signals() noexcept override { waiting = false; }
     [[nodiscard]] int share() noexcept override { return 100 + number; }
     [[nodiscard]] const std::optional<MsiMessage>& message() const { return message_; }
     int number = 0;
     int fired = 0;
+    bool waiting = false;                ///< a signal, for a message
     std::atomic<bool> together = false;  ///< two calls of route() at once
 
   private:
@@ -411,6 +413,27 @@ TEST_F(PassedFunctionTest, ResetsTheDeviceWhenTheGuestStartsAFunctionLevelReset)
     EXPECT_EQ(kernel_.resets, 2);
     set_config(kExpress + 8, 1, 0xff);
     EXPECT_EQ(kernel_.resets, 2);
+}
+
+TEST_F(PassedFunctionTest, ForgetsInAResetWhatWasSignalledBefore) {
+    make();
+    const auto signal = [&] {
+        for (FakeVector& vector : vectors_) {
+            vector.waiting = true;
+        }
+    };
+    signal();
+    kernel_.on_reset = signal;
+    set_config(kExpress + 8, 2, 0x8000);
+    EXPECT_TRUE(std::ranges::none_of(vectors_, &FakeVector::waiting));
+}
+
+TEST_F(PassedFunctionTest, ForgetsWhatWasSignalledInAResetThatTheHostHasNot) {
+    kernel_.device_flags = VFIO_DEVICE_FLAGS_PCI;
+    make();
+    vectors_[1].waiting = true;
+    function_->reset();
+    EXPECT_FALSE(vectors_[1].waiting);
 }
 
 TEST_F(PassedFunctionTest, HasNoFunctionLevelResetThatTheHostHasNot) {

@@ -53,6 +53,18 @@ TEST_F(PassedIrqfdTest, WhatComesWithoutARouteIsSentWithTheNextAndNothingElse) {
     EXPECT_TRUE(interrupts_reach(3));
 }
 
+TEST_F(PassedIrqfdTest, ForgetsSignalsThatWaitForARoute) {
+    PassedMsiIrqfd vector("test", machine_->chip, machine_->log);
+    vector.route(kMessage);
+    vector.route(std::nullopt);
+    signal(vector);
+    vector.forget_signals();
+    vector.route(kMessage);
+    ASSERT_TRUE(no_more_than(0));
+    signal(vector);
+    EXPECT_TRUE(interrupts_reach(2));
+}
+
 TEST_F(PassedIrqfdTest, AnImpossibleMessageLeavesItSilentAndLosesNothing) {
     PassedMsiIrqfd vector("test", machine_->chip, machine_->log);
     vector.route(kMessage);
