@@ -115,11 +115,17 @@ auto Container::join(const std::string& number, const std::string& address,
     }
     int container = fd_.get();
     if (const int result = kernel_.call(group, VFIO_GROUP_SET_CONTAINER, container); result < 0) {
-        fail(-result,
-             fmt::format(
-                 "--device: {}: VFIO_GROUP_SET_CONTAINER of {}: {}{}", address, path,
-                 io::errno_text(-result),
-                 result == -EBUSY || result == -EINVAL ? "; another program has it in use" : ""));
+        fail(
+            -result,
+            fmt::format(
+                "--device: {}: VFIO_GROUP_SET_CONTAINER of {}: {}{}", address, path,
+                io::errno_text(-result),
+                result == -EBUSY                       ? "; another program has it in use"
+                : result == -EINVAL && groups_.empty() ? "; another program has it in use: end it"
+                : result == -EINVAL
+                    ? "; another program has it in use: end it; or its IOMMU does not go with that "
+                      "of the devices before it: pass them to machines of their own"
+                    : ""));
     }
     if (groups_.empty()) {
         const int result =

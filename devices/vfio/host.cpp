@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <utility>
 
 #include "io/error.hpp"
@@ -47,7 +48,10 @@ VfioDevice Host::open(const DeviceConfig& config) {
                    driver ? fmt::format("echo {} > {}/driver/unbind; ", place.address, place.folder)
                           : ""));
     }
-    const auto file = config.iommu == IommuChoice::Group ? std::nullopt : device_file(place);
+    auto file = config.iommu == IommuChoice::Group ? std::nullopt : device_file(place);
+    if (config.iommu == IommuChoice::Auto && file && is_for_group(place, *file)) {
+        file.reset();
+    }
     if (config.iommu == IommuChoice::Iommufd && !file) {
         io::throw_error(0, fmt::format("--device: {}: this kernel has no device file of it for "
                                        "iommufd (CONFIG_VFIO_DEVICE_CDEV, Linux 6.6); give "
@@ -82,6 +86,20 @@ std::optional<std::string> Host::device_file(const Place& place) const {
     }
     const std::string path = "/dev/vfio/devices/" + *found;
     return kernel_.real_path(path) ? std::optional(path) : std::nullopt;
+}
+
+bool Host::is_for_group(const Place& place, const std::string& file) const {
+    // Opened for a moment: nothing is bound by that.
+    const auto is_forbidden = [&](const std::string& path) {
+        const int fd = kernel_.open(path);
+        const io::Fd closed(fd < 0 ? -1 : fd);
+        return fd == -EACCES || fd == -EPERM;
+    };
+    if ((iommufd_ || !is_forbidden(Iommufd::kPath)) && !is_forbidden(file)) {
+        return false;
+    }
+    const auto group = kernel_.link_name(place.folder + "/iommu_group");
+    return group && kernel_.real_path("/dev/vfio/" + *group).has_value();
 }
 
 Container& Host::container() {

@@ -41,6 +41,8 @@ class Host final : public DmaSpace {
     [[nodiscard]] Place find(const DeviceConfig& config) const;
     /// The device file that iommufd takes; nothing where this kernel has none.
     [[nodiscard]] std::optional<std::string> device_file(const Place& place) const;
+    /// Whether this user may not open what iommufd needs, and there is a group instead.
+    [[nodiscard]] bool is_for_group(const Place& place, const std::string& file) const;
     [[nodiscard]] Container& container();
     [[nodiscard]] Iommufd& iommufd();
 

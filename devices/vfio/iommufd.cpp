@@ -21,7 +21,8 @@ namespace {
     switch (error) {
         case EACCES:
         case EPERM:
-            return "; make it readable and writable for this user";
+            return "; make it readable and writable for this user, or name the device by its "
+                   "address with iommu=group, which does without it";
         case ENOENT:
         case ENODEV:
             return "; the kernel has no iommufd: load it, or give iommu=group";

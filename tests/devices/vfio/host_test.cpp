@@ -13,6 +13,7 @@ using test::FakeKernel;
 using test::message_of;
 using testing::AllOf;
 using testing::HasSubstr;
+using testing::Not;
 
 class HostTest : public testing::Test {
   protected:
@@ -70,6 +71,22 @@ TEST_F(HostTest, TakesIommufdWhereThereIsADeviceFile) {
     EXPECT_EQ(kernel_.opened[files_.added[0].first], "/dev/vfio/devices/vfio3");
     EXPECT_EQ(host.map(0x1000, ram_, false), 0);
     EXPECT_EQ(kernel_.dma.back(), (FakeKernel::DmaCall{true, 0x1000, 4096, false}));
+}
+
+TEST_F(HostTest, TakesTheGroupWhereIommufdIsForbidden) {
+    kernel_.real_paths["/dev/vfio/7"] = "/dev/vfio/7";
+    for (const char* path : {"/dev/iommu", "/dev/vfio/devices/vfio3"}) {
+        for (const int error : {EACCES, EPERM}) {
+            give_device_file();
+            kernel_.files[path] = -error;
+            kernel_.calls.clear();
+            EXPECT_EQ(open_message(), "") << path;
+            EXPECT_TRUE(called(VFIO_GROUP_SET_CONTAINER));
+            EXPECT_FALSE(called(abi::kBindIommufd));
+        }
+    }
+    kernel_.files["/dev/vfio/7"] = -EACCES;
+    EXPECT_THAT(open_message(), HasSubstr("chown USER /dev/vfio/7"));
 }
 
 TEST_F(HostTest, TakesGroupsWhenAskedTo) {
@@ -160,6 +177,20 @@ TEST_F(HostTest, NamesTheDeviceForEachRequestOfTheGroupThatFails) {
     EXPECT_THAT(open_message(), HasSubstr("allow_unsafe_interrupts"));
 }
 
+TEST_F(HostTest, SaysWhyAGroupDoesNotJoin) {
+    kernel_.answers = {{VFIO_GROUP_SET_CONTAINER, -EINVAL}};
+    EXPECT_THAT(open_message(), AllOf(HasSubstr("another program"), Not(HasSubstr("IOMMU does"))));
+    kernel_.answers.clear();
+    Host host(kernel_, files_);
+    const VfioDevice first = host.open({.address = "0000:41:00.0"});
+    kernel_.links[std::string(FakeKernel::kFolder) + "/iommu_group"] = "8";
+    kernel_.files["/dev/vfio/8"] = 0;
+    kernel_.answers = {{VFIO_GROUP_SET_CONTAINER, -EINVAL}};
+    EXPECT_THAT(message_of([&] { static_cast<void>(host.open({.address = "0000:41:00.0"})); }),
+                AllOf(HasSubstr("/dev/vfio/8"), HasSubstr("another program"),
+                      HasSubstr("IOMMU does not go with")));
+}
+
 TEST_F(HostTest, RefusesAnotherInterfaceOfVfio) {
     kernel_.answers = {{VFIO_GET_API_VERSION, 1}};
     EXPECT_THAT(open_message(), HasSubstr("interface version 1"));
@@ -178,7 +209,9 @@ TEST_F(HostTest, NamesTheDeviceForEachRequestOfIommufdThatFails) {
     }
     kernel_.answers.clear();
     kernel_.files["/dev/iommu"] = -EACCES;
-    EXPECT_THAT(open_message(), AllOf(HasSubstr("/dev/iommu"), HasSubstr("readable")));
+    EXPECT_THAT(open_message({.address = "0000:41:00.0", .iommu = IommuChoice::Iommufd}),
+                AllOf(HasSubstr("/dev/iommu"), HasSubstr("readable"), HasSubstr("iommu=group")));
+    EXPECT_THAT(open_message(), HasSubstr("/dev/iommu")) << "there is no group's file";
     kernel_.files["/dev/iommu"] = 0;
     kernel_.files["/dev/vfio/devices/vfio3"] = -EBUSY;
     EXPECT_THAT(open_message(), AllOf(HasSubstr("vfio3"), HasSubstr("another program")));
