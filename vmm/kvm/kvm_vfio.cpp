@@ -4,10 +4,30 @@
 #include <fmt/format.h>
 #include <sys/ioctl.h>
 
+#include <cerrno>
+
 #include "io/error.hpp"
 #include "vmm/kvm/kvm_abi.hpp"
 
 namespace cxlvm {
+
+namespace {
+
+[[nodiscard]] const char* remedy_of(int error) noexcept {
+    switch (error) {
+        case EINVAL:
+        case EBADF:
+            return " (this kernel takes it for no device file of VFIO: fd=N is an open file of "
+                   "/dev/vfio/devices, of Linux 6.6 or later; a device of a group is given by its "
+                   "address, vfio=ADDRESS)";
+        case EEXIST:
+            return " (the machine has it already: give it once)";
+        default:
+            return "";
+    }
+}
+
+}  // namespace
 
 void KvmVfio::add(int fd, const std::string& name) {
     if (!device_) {
@@ -26,7 +46,9 @@ void KvmVfio::add(int fd, const std::string& name) {
     attribute.addr = reinterpret_cast<std::uintptr_t>(&fd);
     if (io::retry_eintr([&] { return ::ioctl(device_.get(), KVM_SET_DEVICE_ATTR, &attribute); }) <
         0) {
-        io::throw_errno(fmt::format("--device: {}: KVM_DEV_VFIO_FILE_ADD", name));
+        const int error = errno;
+        io::throw_error(
+            error, fmt::format("--device: {}: KVM_DEV_VFIO_FILE_ADD{}", name, remedy_of(error)));
     }
 }
 

@@ -88,7 +88,9 @@ TEST_F(PassedIrqfdTest, NamesTheDeviceWhoseFileKvmRefuses) {
         files.add(none.get(), "0000:41:00.0");
         ADD_FAILURE() << "KVM takes a file that is no device";
     } catch (const io::Error& error) {
-        EXPECT_THAT(error.what(), testing::HasSubstr("--device"));
+        EXPECT_THAT(error.what(), testing::AllOf(testing::HasSubstr("--device: 0000:41:00.0"),
+                                                 testing::HasSubstr("/dev/vfio/devices"),
+                                                 testing::HasSubstr("vfio=ADDRESS")));
     }
 }
 
