@@ -46,11 +46,18 @@ Mirror::Mirror(pci::PciFunction& function, const VfioDevice& device, const Confi
                         .with(pci::kCommandBusMaster, false)
                         .with(pci::kCommandInterruptDisable, false)
                         .raw;
-    function.add_part(*this);
     {
+        // Without Memory Space Enable what is mapped of the BARs would be an end of the VM, at the
+        // guest's first touch.
         const io::MutexLock lock(order_);
-        apply_command(command_base_);
+        if (const int error = give_command(command_base_); error != 0) {
+            io::throw_error(error, "--device: " + device_.name() +
+                                       ": the host's kernel does not take the command register, "
+                                       "whose Memory Space Enable is needed; bind the device to "
+                                       "vfio-pci anew, or reset the host");
+        }
     }
+    function.add_part(*this);
     settle();
 }
 
@@ -130,9 +137,16 @@ void Mirror::apply(Interrupts wanted) noexcept {
     }
     if (const int error = enable(wanted); error != 0) {
         constexpr std::array kNames = {"", "INTx", "MSI", "MSI-X"};
-        log_.guest(refusals_, "{}: no interrupts: the host's kernel does not enable {} of {}: {}",
+        // The kernel shares a line only for devices whose Interrupt Disable works.
+        const char* const remedy =
+            wanted.mode == Mode::Intx && error == EBUSY
+                ? "; its line is shared with another device of the host (/proc/interrupts), and it "
+                  "cannot disable its own interrupt: unbind the driver of the other device, or let "
+                  "the guest use MSI"
+                : "";
+        log_.guest(refusals_, "{}: no interrupts: the host's kernel does not enable {} of {}: {}{}",
                    function_.name(), wanted.count, kNames[io::to_underlying(wanted.mode)],
-                   io::errno_text(error));
+                   io::errno_text(error), remedy);
         return;
     }
     enabled_ = wanted.mode;
@@ -176,13 +190,21 @@ int Mirror::enable_messages(Irqs which, unsigned count) noexcept {
                                asked.first(which == Irqs::Msi ? std::bit_floor(fitting) : fitting));
 }
 
-void Mirror::apply_command(std::uint16_t command) noexcept {
-    if (device_.write(device_.region(VfioDevice::kConfigRegion), kCommand,
-                      std::as_bytes(std::span(&command, 1)))) {
+int Mirror::give_command(std::uint16_t command) noexcept {
+    const int error = device_.write(device_.region(VfioDevice::kConfigRegion), kCommand,
+                                    std::as_bytes(std::span(&command, 1)));
+    if (error == 0) {
         command_ = command;
-    } else {
-        log_.guest(refusals_, "{}: the host's kernel does not take the command register",
-                   function_.name());
+    }
+    return error;
+}
+
+void Mirror::apply_command(std::uint16_t command) noexcept {
+    if (const int error = give_command(command); error != 0) {
+        log_.guest(refusals_,
+                   "{}: the host's kernel does not take {:#x} for the command register: {}; the "
+                   "device may have gone: see the host's log, and restart the machine",
+                   function_.name(), command, io::errno_text(error));
     }
 }
 

@@ -28,6 +28,7 @@ namespace cxlvm::vfio {
 class Mirror final : public pci::FunctionPart {
   public:
     /// All outlive this. The vectors can be shared. `pin`: nothing for a device without INTx.
+    /// Throws io::Error when the device's command register cannot be read or written.
     Mirror(pci::PciFunction& function, const VfioDevice& device, const ConfigPlan& plan,
            std::span<MsiVector* const> vectors, std::optional<SignalledPin> pin, io::Log& log);
     Mirror(const Mirror&) = delete;
@@ -56,6 +57,8 @@ class Mirror final : public pci::FunctionPart {
     void apply(Interrupts wanted) noexcept CXLVM_REQUIRES(order_);
     [[nodiscard]] int enable(Interrupts wanted) noexcept;
     [[nodiscard]] int enable_messages(VfioDevice::Irqs which, unsigned count) noexcept;
+    /// Gives the device `command`. Returns an errno value.
+    [[nodiscard]] int give_command(std::uint16_t command) noexcept CXLVM_REQUIRES(order_);
     void apply_command(std::uint16_t command) noexcept CXLVM_REQUIRES(order_);
 
     // Configuration.

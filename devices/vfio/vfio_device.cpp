@@ -219,10 +219,16 @@ bool VfioDevice::read(const RegionInfo& region, std::uint64_t offset,
            kernel_.read(fd_.get(), region.offset + offset, data) == std::ssize(data);
 }
 
-bool VfioDevice::write(const RegionInfo& region, std::uint64_t offset,
-                       std::span<const std::byte> data) const noexcept {
-    return inside(region, offset, data.size()) &&
-           kernel_.write(fd_.get(), region.offset + offset, data) == std::ssize(data);
+int VfioDevice::write(const RegionInfo& region, std::uint64_t offset,
+                      std::span<const std::byte> data) const noexcept {
+    if (!inside(region, offset, data.size())) {
+        return EINVAL;
+    }
+    const std::ptrdiff_t result = kernel_.write(fd_.get(), region.offset + offset, data);
+    if (result < 0) {
+        return static_cast<int>(-result);
+    }
+    return result == std::ssize(data) ? 0 : EIO;
 }
 
 io::Mapping VfioDevice::map(const RegionInfo& region, RegionArea area) const {

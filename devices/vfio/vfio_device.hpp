@@ -74,11 +74,13 @@ class VfioDevice {
     [[nodiscard]] std::span<const RegionInfo> regions() const noexcept { return regions_; }
     [[nodiscard]] const IrqInfo& irqs(Irqs which) const noexcept;
 
-    /// Accesses a region; false when not all of `data` was transferred, or it leaves the region.
+    /// Reads of a region; false when not all of `data` was transferred, or it leaves the region.
     bool read(const RegionInfo& region, std::uint64_t offset,
               std::span<std::byte> data) const noexcept;
-    bool write(const RegionInfo& region, std::uint64_t offset,
-               std::span<const std::byte> data) const noexcept;
+    /// Writes to a region. Returns an errno value: EIO when not all of `data` was transferred,
+    /// EINVAL when it leaves the region.
+    [[nodiscard]] int write(const RegionInfo& region, std::uint64_t offset,
+                            std::span<const std::byte> data) const noexcept;
     /// Maps `area`, one of those that are mappable or a part of whole pages of one, at an address
     /// that huge pages fit at. Throws io::Error.
     [[nodiscard]] io::Mapping map(const RegionInfo& region, RegionArea area) const;

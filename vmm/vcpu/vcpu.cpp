@@ -207,6 +207,9 @@ void Vcpu::end_failed(int error) noexcept {
     } else if (error == EFAULT) {
         text.append("; the host has no memory for an address that the guest touched");
     }
+    if (run.exit_reason == abi::kExitMemoryFault || error == EFAULT) {
+        text.append(": RAM that it lost, or a BAR of a passed device that it disabled or lost");
+    }
     log_registers(text.view());
     owner_.vcpu_ended(ExitReason::HostError, text.view());
 }

@@ -183,6 +183,9 @@ class FakeKernel final : public Kernel {
                          std::span<const std::byte> data) noexcept override {
         writes.emplace_back(offset & ((std::uint64_t{1} << 40) - 1),
                             std::vector<std::byte>(data.begin(), data.end()));
+        if (write_error != 0) {
+            return -write_error;
+        }
         if (short_by != 0) {
             return std::ssize(data) - short_by;
         }
@@ -247,6 +250,7 @@ class FakeKernel final : public Kernel {
     std::map<std::uint32_t, std::vector<std::byte>> bars;
     std::ptrdiff_t short_by = 0;
     std::function<void()> on_reset;    ///< called while a reset runs
+    int write_error = 0;               ///< what writing answers; 0: it writes
     std::optional<int> message_limit;  ///< most vectors that can be enabled
 
     // What was done.

@@ -167,10 +167,10 @@ TEST(VfioDevice, CountsAShortTransferAsNone) {
     const VfioDevice device = open_device(kernel);
     std::array<std::byte, 4> data{};
     EXPECT_TRUE(device.read(device.region(0), 0, data));
-    EXPECT_TRUE(device.write(device.region(0), 0, data));
+    EXPECT_EQ(device.write(device.region(0), 0, data), 0);
     kernel.short_by = 1;
     EXPECT_FALSE(device.read(device.region(0), 0, data));
-    EXPECT_FALSE(device.write(device.region(0), 0, data));
+    EXPECT_EQ(device.write(device.region(0), 0, data), EIO);
 }
 
 TEST(VfioDevice, DoesNotAskForWhatIsOutsideOfARegion) {
@@ -182,7 +182,7 @@ TEST(VfioDevice, DoesNotAskForWhatIsOutsideOfARegion) {
     EXPECT_FALSE(device.read(device.region(0), kPage - 3, data));
     EXPECT_FALSE(device.read(device.region(0), ~std::uint64_t{0}, data));
     EXPECT_FALSE(device.read(device.region(1), 0, data));
-    EXPECT_FALSE(device.write(device.region(0), kPage, data));
+    EXPECT_EQ(device.write(device.region(0), kPage, data), EINVAL);
     EXPECT_EQ(kernel.reads, 0);
     EXPECT_TRUE(kernel.writes.empty());
 }

@@ -3,6 +3,8 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include <atomic>
 #include <deque>
@@ -20,6 +22,7 @@ namespace {
 using cxlvm::test::kPage;
 using test::FakeKernel;
 using test::message_of;
+using testing::AllOf;
 using testing::HasSubstr;
 
 constexpr std::uint64_t kBase = 0xc000'0000;
@@ -144,8 +147,15 @@ class PassedFunctionTest : public testing::Test {
         return last;
     }
 
+    [[nodiscard]] std::string logged() const {
+        std::array<char, 4096> text{};
+        const auto size = ::pread(log_file_.get(), text.data(), text.size(), 0);
+        return {text.data(), static_cast<std::size_t>(std::max<ssize_t>(size, 0))};
+    }
+
     FakeKernel kernel_;
-    io::Log log_{2, io::LogLevel::Off};
+    io::Fd log_file_{::memfd_create("log", MFD_CLOEXEC)};
+    io::Log log_{log_file_.get(), io::LogLevel::Warn};
     AddressSpace space_{16};
     pci::BarMapper mapper_{space_, Gpa((std::uint64_t{1} << 40) - 1), log_};
     std::deque<FakeVector> vectors_;
@@ -276,6 +286,23 @@ TEST_F(PassedFunctionTest, HasNeitherDmaNorItsPinInD3hot) {
     EXPECT_EQ(command() & kDisableIntx, 0);
 }
 
+TEST_F(PassedFunctionTest, RefusesADeviceWhoseMemoryDecodingTheHostDoesNotTurnOn) {
+    kernel_.write_error = EPERM;
+    EXPECT_THAT(message_of([&] { make(); }),
+                AllOf(HasSubstr("--device: passed"), HasSubstr(io::errno_text(EPERM)),
+                      HasSubstr("Memory Space Enable")));
+}
+
+TEST_F(PassedFunctionTest, SaysWhyTheHostDoesNotTakeACommand) {
+    make();
+    EXPECT_EQ(logged(), "");
+    kernel_.write_error = EIO;
+    set_config(4, 2, kCommandMaster);
+    EXPECT_THAT(logged(),
+                AllOf(HasSubstr("passed"), HasSubstr("0x7"), HasSubstr(io::errno_text(EIO))));
+    kernel_.write_error = 0;
+}
+
 TEST_F(PassedFunctionTest, MastersTheBusWhereThePortAboveDoes) {
     make();
     pci::FakeMsiVector vector;
@@ -395,6 +422,12 @@ TEST_F(PassedFunctionTest, LivesWithoutInterruptsThatTheHostRefuses) {
         set_config(kMsix + 2, 2, 0);
         EXPECT_EQ(enabled(Intx), std::vector<int>{7});
     }
+}
+
+TEST_F(PassedFunctionTest, NamesTheSharedLineThatKeepsItFromItsPin) {
+    kernel_.answers[VFIO_DEVICE_SET_IRQS] = -EBUSY;
+    make();
+    EXPECT_THAT(logged(), AllOf(HasSubstr("INTx"), HasSubstr("/proc/interrupts")));
 }
 
 TEST_F(PassedFunctionTest, ResetsTheDeviceWhenTheGuestStartsAFunctionLevelReset) {
