@@ -44,6 +44,12 @@ VfioPciFunction::VfioPciFunction(const PassedDevice& device, const FunctionWirin
     bars_.emplace(*this, wiring.bars, make_bars());
     mirror_.emplace(*this, device_, plan_, wiring.vectors,
                     device.has_pin() ? wiring.pin : std::nullopt, log_);
+    if (!device_.resettable()) {
+        log_.warn(
+            "{}: the host cannot reset it: it keeps its state when the guest resets it or starts "
+            "anew, and what one guest left in it the next one finds",
+            name());
+    }
 }
 
 VfioPciFunction::~VfioPciFunction() {

@@ -474,6 +474,7 @@ TEST_F(PassedFunctionTest, HasNoFunctionLevelResetThatTheHostHasNot) {
     kernel_.set_config<std::uint32_t>(kExpress + 4, 0x1000'8fe0);
     make();
     EXPECT_EQ(config(kExpress + 4, 4) >> 28 & 1, 0U);
+    EXPECT_THAT(logged(), HasSubstr("passed: the host cannot reset it"));
     set_config(kExpress + 8, 2, 0x8000);
     function_->reset();
     EXPECT_EQ(kernel_.resets, 0);
