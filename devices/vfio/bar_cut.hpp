@@ -17,6 +17,7 @@ struct BarCut {
         Trapped,  ///< each access is read from or written to the device file
         Table,    ///< our MSI-X table
         Pending,  ///< our MSI-X pending bits
+        Absent,   ///< the real MSI-X structures, where the guest gets none of ours
     };
     Kind kind = Kind::Trapped;
     RegionArea area{};

@@ -284,7 +284,14 @@ ConfigPlan plan_config(std::span<const std::byte> bytes, const std::string& name
         if (one.extended()) {
             continue;
         }
-        if (one.id == pci::kCapabilityMsix && !plan.msix && one.size == pci::kMsixSize) {
+        if (one.id == pci::kCapabilityMsix && !plan.msix) {
+            if (one.size < pci::kMsixSize) {
+                io::throw_error(0, fmt::format("--device: {}: its MSI-X capability at {:#x} has {} "
+                                               "bytes, not {}, and does not say where the table "
+                                               "is, which has to be kept from the guest; it cannot "
+                                               "be passed as it is",
+                                               name, one.offset, one.size, pci::kMsixSize));
+            }
             plan_msix(plan, config, one);
         } else if (one.id == pci::kCapabilityPowerManagement && plan.power == 0 &&
                    one.size == pci::kPowerManagementSize) {

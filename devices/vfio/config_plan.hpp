@@ -56,7 +56,8 @@ struct ConfigPlan {
 };
 
 /// Plans for a device whose configuration space reads as `config`, 256 or 4096 bytes. Throws
-/// io::Error naming the device as `name` when it does not answer, or is no endpoint.
+/// io::Error naming the device as `name` when it does not answer, is no endpoint, or has an MSI-X
+/// capability that is cut short, so that nobody knows where the table is.
 [[nodiscard]] ConfigPlan plan_config(std::span<const std::byte> config, const std::string& name);
 
 }  // namespace cxlvm::vfio

@@ -40,13 +40,15 @@ constexpr Field<bool, 0, 0> kBarIo;
 
 PassedDevice::PassedDevice(VfioDevice device)
     : device_(std::move(device)), plan_(read_plan(device_)) {
+    // The real table is there all the same, and not for the guest.
+    const auto structures = plan_.msix;
     if (device_.irqs(VfioDevice::Irqs::Msix).count == 0) {
         plan_.msix.reset();
     }
     if (device_.irqs(VfioDevice::Irqs::Msi).count == 0) {
         plan_.msi.reset();
     }
-    plan_bars();
+    plan_bars(structures);
 }
 
 void PassedDevice::nonsense(const std::string& what) const {
@@ -64,7 +66,7 @@ bool PassedDevice::has_pin() const noexcept {
     return plan_.identity.interrupt_pin != 0 && intx.count != 0 && intx.automasked;
 }
 
-void PassedDevice::plan_bars() {
+void PassedDevice::plan_bars(const std::optional<ConfigPlan::MsixPart>& structures) {
     for (std::size_t i = 0; i < pci::kBarCount; ++i) {
         const RegionInfo& region = device_.region(static_cast<std::uint32_t>(i));
         const Register<std::uint32_t> flags{plan_.bars[i]};
@@ -82,19 +84,25 @@ void PassedDevice::plan_bars() {
                     .prefetchable = flags.get(pci::kBarPrefetchable)};
         std::optional<RegionArea> table;
         std::optional<RegionArea> pending;
-        if (plan_.msix && plan_.msix->place.table_bar == i) {
-            table = {.offset = plan_.msix->place.table_offset,
-                     .size = pci::Msix::table_size(plan_.msix->vectors)};
+        if (structures && structures->place.table_bar == i) {
+            table = {.offset = structures->place.table_offset,
+                     .size = pci::Msix::table_size(structures->vectors)};
         }
-        if (plan_.msix && plan_.msix->place.pba_bar == i) {
-            pending = {.offset = plan_.msix->place.pba_offset,
-                       .size = pci::Msix::pba_size(plan_.msix->vectors)};
+        if (structures && structures->place.pba_bar == i) {
+            pending = {.offset = structures->place.pba_offset,
+                       .size = pci::Msix::pba_size(structures->vectors)};
         }
         auto cuts = cut_bar(region.size, region.mappable, table, pending);
         if (!cuts) {
             nonsense(fmt::format("its MSI-X table and pending bits are not within BAR {}", i));
         }
         bar.cuts = std::move(*cuts);
+        for (BarCut& cut : bar.cuts) {
+            if (!plan_.msix &&
+                (cut.kind == BarCut::Kind::Table || cut.kind == BarCut::Kind::Pending)) {
+                cut.kind = BarCut::Kind::Absent;
+            }
+        }
         bars_.push_back(std::move(bar));
         i += wide ? 1 : 0;
     }

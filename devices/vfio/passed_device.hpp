@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -39,7 +40,8 @@ class PassedDevice {
     [[nodiscard]] bool has_pin() const noexcept;
 
   private:
-    void plan_bars();
+    /// `structures`: those of MSI-X that the device has, also where the guest gets none.
+    void plan_bars(const std::optional<ConfigPlan::MsixPart>& structures);
     [[noreturn]] void nonsense(const std::string& what) const;
 
     VfioDevice device_;

@@ -137,6 +137,13 @@ Region& VfioPciFunction::make_piece(const RegionInfo& region, const BarCut& cut)
             piece.region = std::make_unique<Region>("MSI-X table of a passed device", cut.area.size,
                                                     msix_->table());
             break;
+        case BarCut::Kind::Absent:
+            // A part of a region that there is not: it reads all-ones and takes nothing.
+            piece.window = std::make_unique<RegionWindow>(
+                device_, device_.region(VfioDevice::kMostRegions), 0);
+            piece.region = std::make_unique<Region>("hidden registers of a passed device",
+                                                    cut.area.size, *piece.window);
+            break;
         case BarCut::Kind::Pending:
             piece.region = std::make_unique<Region>("MSI-X pending bits of a passed device",
                                                     cut.area.size, msix_->pba());

@@ -14,6 +14,7 @@ namespace cxlvm::vfio {
 namespace {
 
 using test::message_of;
+using testing::AllOf;
 using testing::HasSubstr;
 
 /// A configuration space that a test fills.
@@ -123,6 +124,19 @@ TEST(ConfigPlan, PlansEachCapabilityByItsRule) {
     EXPECT_TRUE(all(plan.read, 0xa0, 2, 0)) << "the header is ours: it leads to the next";
     EXPECT_TRUE(all(plan.written, 0xa2, 10, 0xff));
     EXPECT_TRUE(all(plan.read, 0xb0, 0x50, 0)) << "unknown registers are hidden to the end";
+}
+
+TEST(ConfigPlan, RefusesAnMsixCapabilityThatIsCutShort) {
+    Config next;
+    next.first(0x40);
+    next.capability(0x40, 0x11, 0x48);
+    next.capability(0x48, 0x09, 0);
+    EXPECT_THAT(message_of([&] { static_cast<void>(next.plan()); }),
+                AllOf(HasSubstr("0000:41:00.0"), HasSubstr("MSI-X capability at 0x40 has 8")));
+    Config end;
+    end.first(0xf8);
+    end.capability(0xf8, 0x11, 0);
+    EXPECT_THAT(message_of([&] { static_cast<void>(end.plan()); }), HasSubstr("0xf8 has 8"));
 }
 
 TEST(ConfigPlan, EndsChainsThatLoopOrLeadNowhere) {

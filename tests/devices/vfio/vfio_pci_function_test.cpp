@@ -260,6 +260,24 @@ TEST_F(PassedFunctionTest, MapsItsBarsButForTheMsixTable) {
     space_.remove_listener(listener);
 }
 
+TEST_F(PassedFunctionTest, HidesTheMsixTableWhereTheHostGivesNoVectorsToo) {
+    kernel_.irqs[Msix].first = 0;
+    make();
+    ASSERT_EQ(kernel_.maps.size(), 3U) << "before the table, behind it, and BAR 2";
+    place();
+    kernel_.writes.clear();
+    for (const std::uint64_t at : {std::uint64_t{0x2000}, std::uint64_t{0x3000}}) {
+        std::uint32_t value = 0;
+        EXPECT_EQ(cxlvm::test::read_value(space_, kBase + at, value), IoStatus::Ok);
+        EXPECT_EQ(value, 0xffff'ffffU);
+        EXPECT_EQ(cxlvm::test::write_value(space_, kBase + at, std::uint32_t{0xfee0'0000}),
+                  IoStatus::Ok);
+    }
+    EXPECT_TRUE(kernel_.writes.empty());
+    EXPECT_EQ(cxlvm::test::write_value(space_, kBase + 0x2100, std::uint32_t{1}), IoStatus::Ok);
+    EXPECT_EQ(kernel_.writes.size(), 1U) << "the rest of the page is the device's";
+}
+
 TEST_F(PassedFunctionTest, KeepsTheHostsMemoryDecodingOn) {
     make();
     const auto command = [&] { return kernel_.get_config<std::uint16_t>(4); };
