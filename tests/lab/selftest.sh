@@ -64,6 +64,7 @@ echo 6.1 >"$CXLVM_BUILD_DIR/kernel-of-modules/release"
 modules_of() { module_files "$CXLVM_BUILD_DIR/kernel-of-modules" "$@" 2>&1 | tr '\n' ' '; }
 expect "modules come with what they need, each once" "$(modules_of c b a)" "/m/a.ko /m/b.ko "
 expect "of a module that is built in there is no file" "$(modules_of c)" ""
+# That it fails is its own matter: here its words are compared.
 expect "a module that the kernel lacks is named" "$(modules_of a nothing || true)" \
     "kernels: kernel 6.1 has no module nothing: correct the name, or take another kernel "
 put_modules "$CXLVM_BUILD_DIR/lacking" "$CXLVM_BUILD_DIR/kernel-of-modules" nothing 2>/dev/null &&
