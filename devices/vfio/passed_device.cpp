@@ -9,6 +9,7 @@
 #include <optional>
 #include <utility>
 
+#include "devices/pci/spec.hpp"
 #include "io/bits.hpp"
 #include "io/error.hpp"
 
@@ -17,8 +18,6 @@ namespace cxlvm::vfio {
 namespace {
 
 constexpr std::uint64_t kLargestMemory32 = std::uint64_t{1} << 31;
-/// The low bits of a base address register (PCI Express 6.0, 7.5.1.2.1).
-constexpr Field<bool, 0, 0> kBarIo;
 
 [[nodiscard]] ConfigPlan read_plan(const VfioDevice& device) {
     const RegionInfo& region = device.region(VfioDevice::kConfigRegion);
@@ -70,7 +69,7 @@ void PassedDevice::plan_bars(const std::optional<ConfigPlan::MsixPart>& structur
     for (std::size_t i = 0; i < pci::kBarCount; ++i) {
         const RegionInfo& region = device_.region(static_cast<std::uint32_t>(i));
         const Register<std::uint32_t> flags{plan_.bars[i]};
-        if (region.size == 0 || flags.get(kBarIo)) {
+        if (region.size == 0 || flags.get(pci::kBarIo)) {
             continue;
         }
         const bool wide = flags.get(pci::kBarType) == pci::kBarType64;
