@@ -18,10 +18,10 @@ using cxlvm::test::kHighBase;
 using cxlvm::test::kHoleBase;
 
 constexpr std::uint64_t kAll = kFeatureStatistics | kFeatureReporting | kFeatureDeflateOnOom;
-constexpr BalloonConfig kEverything{.target = 0x5'0000,
-                                    .deflate_on_oom = true,
-                                    .reporting = true,
-                                    .statistics = std::chrono::seconds(1000)};
+const BalloonConfig kEverything{.target = 0x5'0000,
+                                .deflate_on_oom = true,
+                                .reporting = true,
+                                .statistics = std::chrono::seconds(1000)};
 
 class BalloonDeviceTest : public virtio::test::DeviceTest {
   protected:
