@@ -160,6 +160,12 @@ vm_expect() {
     vm_said "$1" || fail "the virtual machine ended without the line '$1'"
 }
 
+# vm_warned_only PATTERN: the VMM has said what matches, once, and nothing else.
+vm_warned_only() {
+    { [ "$(wc -l <"$vm/errors")" = 1 ] && grep -q "$1" "$vm/errors"; } ||
+        fail "not one line of '$1': $(head -n 3 "$vm/errors")"
+}
+
 # vm_exit STATUS [SECONDS]: the VMM ends with that exit code. QEMU has no codes for how a guest
 # ended, so they are not compared there.
 vm_exit() {

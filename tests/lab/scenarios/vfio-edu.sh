@@ -21,6 +21,7 @@ for name in "vfio=$device,iommu=group" "sysfs=/sys/bus/pci/devices/$device,integ
     vm_exit 0
     ! vm_said "edu: wrong" || fail "$(tr -d '\r' <"$vm/console" | grep 'edu: wrong' | head -n 3)"
     step "$(tr -d '\r' <"$vm/console" | grep -E '^edu: .*(checked|counted)' | tr '\n' ';')"
-    [ ! -s "$vm/errors" ] || fail "messages: $(head -n 3 "$vm/errors")"
+    # The emulated device has no way of being reset.
+    vm_warned_only "the host cannot reset it"
 done
 pass

@@ -15,5 +15,6 @@ vm_exit 0
 ! vm_said "edu: wrong" || fail "$(tr -d '\r' <"$vm/console" | grep 'edu: wrong' | head -n 3)"
 vm_expect "edu: 200 INTx counted" 1
 step "$(tr -d '\r' <"$vm/console" | grep -E '^edu: .*counted' | tr '\n' ';')"
-[ ! -s "$vm/errors" ] || fail "messages: $(head -n 3 "$vm/errors")"
+# The emulated device has no way of being reset.
+vm_warned_only "the host cannot reset it"
 pass

@@ -40,7 +40,8 @@ ulimit -S -l "$kib"
 run
 vm_expect "edu: 0 failures" 200
 vm_exit 0
-[ ! -s "$vm/errors" ] || fail "messages: $(head -n 3 "$vm/errors")"
+# The emulated device has no way of being reset.
+vm_warned_only "the host cannot reset it"
 # A balloon beside it would give pinned pages back.
 vm_start --balloon reporting --device "$device"
 vm_exit 35
